@@ -4,7 +4,7 @@ OUTPUT ?= demo_output
 
 # The first interpreter that really runs and is of a supported version. With a sourced ROS 2
 # only its own: compiled message packages load in no other.
-CANDIDATES := $(if $(ROS_DISTRO),python3,python3.12 python3.11 python3.10 python3)
+CANDIDATES := $(if $(ROS_DISTRO),python3,python3.11 python3.12 python3.10 python3)
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 
 # A sourced ROS 2 is used as it is, in an environment of its own: its compiled packages and
@@ -39,7 +39,7 @@ $(STAMP): $(REQUIREMENTS) | $(PYTHON)
 	@echo '*' > $(VENV)/.gitignore
 	@touch $@
 
-# Debian and Ubuntu split ensurepip off into python3-venv: pip is then borrowed from the system.
+# Debian and Ubuntu split ensurepip off into python3-venv: without it, the system's pip is lent.
 $(PYTHON):
 	@for python in $(CANDIDATES); do \
 	    $$python -c '$(SUPPORTED)' 2>/dev/null || continue; \
@@ -52,9 +52,10 @@ $(PYTHON):
 	    && PYTHONPATH=$$site $(PYTHON) -m pip install --quiet --ignore-installed pip \
 	    && exit 0; \
 	    rm -rf $(VENV); \
-	    echo "$$python can make no environment: apt install python3-venv" >&2; exit 1; \
 	done; \
-	echo 'No Python 3.10, 3.11 or 3.12 found: apt install python3 python3-venv' >&2; exit 1
+	echo 'No Python 3.10, 3.11 or 3.12 that can make a virtual environment:' \
+	    'apt install python3 python3-venv' >&2; exit 1
 
+# The environment stays: it took minutes. Delete .venv by hand.
 clean:
-	rm -rf .venv .venv-* build install log $(OUTPUT) *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf build install log $(OUTPUT) *.egg-info .pytest_cache .ruff_cache .hypothesis
