@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read and write rosbag2 (sqlite3 and mcap) without ROS."""
+
+from collections.abc import Iterator
+from pathlib import Path
+import shutil
+from typing import NamedTuple
+
+import numpy as np
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin
+from rosbags.rosbag2 import Writer as Rosbag2Writer
+from rosbags.typesys import Stores, TypesysError, get_typestore
+
+TYPES = get_typestore(Stores.ROS2_JAZZY)  # image types are the same in every ROS 2 release
+STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
+SUFFIXES = {'mcap': '.mcap', 'sqlite3': '.db3'}
+IMAGE = 'sensor_msgs/msg/Image'
+COMPRESSED = 'sensor_msgs/msg/CompressedImage'
+CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+
+
+class BagError(RuntimeError):
+    """A bag that cannot be read or written; the text is one line naming the file and the cause."""
+
+
+class Message(NamedTuple):
+    """One recorded message: the raw bytes are CDR with its four-byte encapsulation header."""
+
+    topic: str
+    msgtype: str
+    time_ns: int
+    raw: bytes
+
+
+def topics(path: Path | str) -> dict[str, str]:
+    """List the topics of a bag as {topic: message type}; BagError when it cannot be read."""
+    with _opened(path) as reader:
+        return {c.topic: c.msgtype for c in reader.connections}
+
+
+def read(path: Path | str, topics: list[str] | None = None) -> Iterator[Message]:
+    """
+    Yield the messages of a bag in recorded order.
+
+    path: a rosbag2 folder, or a single .mcap or .db3 file. topics: only these; all when None.
+    Raises BagError for a missing or damaged file and for a topic that is not in the bag.
+    """
+    with _opened(path) as reader:
+        wanted = reader.connections
+        if topics is not None:
+            check_topics(path, {c.topic: c.msgtype for c in wanted}, topics)
+            wanted = [c for c in wanted if c.topic in topics]
+        messages = reader.messages(wanted) if wanted else iter(())
+        while True:
+            try:
+                connection, time_ns, raw = next(messages)
+            except StopIteration:
+                return
+            except Exception as error:  # a damaged file fails in many ways deep in the parser
+                raise BagError(_line(path, 'damaged or cut off', error)) from error
+            yield Message(connection.topic, connection.msgtype, time_ns, bytes(raw))
+
+
+def check_topics(path: Path | str, present: dict[str, str], wanted: list[str]) -> None:
+    """Raise BagError naming the topics there are if any of the wanted ones is missing."""
+    for topic in wanted:
+        if topic not in present:
+            listing = ', '.join(f'{name} ({kind})' for name, kind in sorted(present.items()))
+            raise BagError(f'{path}: no topic {topic}; it has {listing or "no topics"}')
+
+
+class _opened:
+    """Open a reader, turning whatever a damaged file raises into one clear line."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    def __enter__(self) -> Reader:
+        if not self.path.exists():
+            raise BagError(f'{self.path}: no such bag')
+        try:
+            self.reader = Reader(self.path)
+            self.reader.open()
+        except FileNotFoundError as error:
+            raise BagError(f'{self.path}: a folder without metadata.yaml is not a bag') from error
+        except Exception as error:  # see read()
+            raise BagError(_line(self.path, 'not a readable rosbag2', error)) from error
+        return self.reader
+
+    def __exit__(self, *_: object) -> None:
+        self.reader.close()
+
+
+class Writer:
+    """
+    Write a bag; to be used as a context manager.
+
+    path: a new folder, or a name ending in .mcap or .db3 for a single file. storage: 'mcap' or
+    'sqlite3', taken from the name where that tells. The bag appears under its name only when it
+    is complete; an exception inside the block leaves nothing behind.
+    """
+
+    def __init__(self, path: Path | str, storage: str = 'mcap') -> None:
+        self.path = Path(path)
+        by_name = {suffix: name for name, suffix in SUFFIXES.items()}
+        self.single_file = self.path.suffix in by_name
+        self.storage = by_name.get(self.path.suffix, storage)
+        if self.storage not in STORAGES:
+            raise BagError(f'{self.path}: no storage {storage!r}; choose mcap or sqlite3')
+        if self.path.exists():
+            raise BagError(f'{self.path}: exists already; remove it or choose another name')
+        # The folder carries the bag's own name, because the files inside are named after it.
+        self.scratch = self.path.with_name(f'.{self.path.name}.part')
+        self.connections: dict[str, object] = {}
+
+    def __enter__(self) -> 'Writer':
+        try:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            self.scratch.mkdir(parents=True)
+            folder = self.scratch / self.path.stem if self.single_file else self.path.name
+            self.writer = Rosbag2Writer(
+                self.scratch / folder, version=9, storage_plugin=STORAGES[self.storage])
+            if self.storage == 'mcap':  # zstd per chunk: halves images, any mcap reader knows it
+                self.writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+            self.writer.open()
+        except OSError as error:
+            raise BagError(f'{self.path}: cannot be written: {error.strerror}') from error
+        return self
+
+    def write(self, topic: str, msgtype: str, time_ns: int, raw: bytes) -> None:
+        """Append one message; raw: CDR bytes with encapsulation header, time_ns since the epoch."""
+        if topic not in self.connections:
+            try:
+                self.connections[topic] = self.writer.add_connection(
+                    topic, msgtype, typestore=TYPES)
+            except TypesysError as error:
+                raise BagError(f'{self.path}: {topic}: unknown type {msgtype}') from error
+        try:
+            self.writer.write(self.connections[topic], time_ns, raw)
+        except OSError as error:
+            raise BagError(f'{self.path}: cannot be written: {error.strerror}') from error
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        try:
+            self.writer.__exit__(kind, error, trace)
+            if kind is None:
+                bag = self.writer.path
+                whole = bag / f'{bag.name}{SUFFIXES[self.storage]}' if self.single_file else bag
+                whole.rename(self.path)
+        except OSError as failure:
+            raise BagError(f'{self.path}: cannot be written: {failure.strerror}') from failure
+        finally:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def stamp_ns(raw: bytes) -> int:
+    """Read the header stamp (ns) of a raw message whose first field is a std_msgs/Header."""
+    order = 'little' if raw[1] & 1 else 'big'
+    seconds = int.from_bytes(raw[4:8], order, signed=True)
+    return seconds * 1_000_000_000 + int.from_bytes(raw[8:12], order)
+
+
+def header(stamp: int, frame_id: str) -> object:
+    """Make a std_msgs/Header from a stamp in nanoseconds."""
+    time = TYPES.types['builtin_interfaces/msg/Time'](sec=stamp // 10**9, nanosec=stamp % 10**9)
+    return TYPES.types['std_msgs/msg/Header'](stamp=time, frame_id=frame_id)
+
+
+def image_cdr(array: np.ndarray, encoding: str, stamp: int, frame_id: str) -> bytes:
+    """
+    Serialise an image as sensor_msgs/Image in CDR.
+
+    array: HxW or HxWxC, uint8, uint16 or float32, C-contiguous or not; encoding: its ROS name
+    (rgb8, mono8, mono16, 32FC1 …), taken on trust; stamp in nanoseconds.
+    """
+    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder('<'))
+    height, width = array.shape[:2]
+    message = TYPES.types[IMAGE](
+        header=header(stamp, frame_id), height=height, width=width, encoding=encoding,
+        is_bigendian=0, step=array.nbytes // height, data=array.reshape(-1).view(np.uint8))
+    return bytes(TYPES.serialize_cdr(message, IMAGE))
+
+
+def camera_info_cdr(height: int, width: int, focal: float, stamp: int, frame_id: str) -> bytes:
+    """Serialise a pinhole sensor_msgs/CameraInfo without distortion; focal length in pixels."""
+    cx, cy = width / 2, height / 2
+    k = np.array([focal, 0, cx, 0, focal, cy, 0, 0, 1], np.float64)
+    p = np.array([focal, 0, cx, 0, 0, focal, cy, 0, 0, 0, 1, 0], np.float64)
+    roi = TYPES.types['sensor_msgs/msg/RegionOfInterest'](
+        x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+    message = TYPES.types[CAMERA_INFO](
+        header=header(stamp, frame_id), height=height, width=width,
+        distortion_model='plumb_bob', d=np.zeros(5), k=k, r=np.eye(3).reshape(-1), p=p,
+        binning_x=0, binning_y=0, roi=roi)
+    return bytes(TYPES.serialize_cdr(message, CAMERA_INFO))
+
+
+def deserialize(raw: bytes, msgtype: str) -> object:
+    """Turn CDR bytes into a plain message object with ROS field names; BagError on rubbish."""
+    try:
+        return TYPES.deserialize_cdr(raw, msgtype)
+    except Exception as error:  # the generated parsers raise whatever numpy and struct raise
+        raise BagError(f'a {msgtype} cannot be decoded: {error!r}') from error
+
+
+def _line(path: Path | str, what: str, error: Exception) -> str:
+    cause = ' '.join(str(error).split()) or type(error).__name__
+    return f'{path}: {what}: {cause}'
