@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random composites of degradations, applied in the order in which nature applies them."""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from degfusion_ros.learning import degradations as d
+
+# scene, optics, exposure, sensor
+VISIBLE_ORDER = ('fog', 'rain', 'blur', 'low_light', 'overexposure', 'noise')
+THERMAL_ORDER = ('blur', 'low_contrast', 'stripe', 'noise')
+# How often each appears when one is drawn. Blur is the least treatable at run time.
+_VISIBLE_WEIGHTS = {'fog': 1.3, 'rain': 1.1, 'blur': 0.7, 'low_light': 1.2, 'overexposure': 1.1,
+                    'noise': 1.0}
+_THERMAL_WEIGHTS = {'blur': 0.6, 'low_contrast': 0.8, 'stripe': 1.3, 'noise': 1.0}
+_COUNTS = {'visible': (0.16, 0.52, 0.26, 0.06), 'thermal': (0.34, 0.38, 0.20, 0.08)}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Severities in (0, 1] by label, per modality; absent labels are not applied."""
+
+    visible: dict[str, float] = field(default_factory=dict)
+    thermal: dict[str, float] = field(default_factory=dict)
+
+
+def _draw(weights: dict[str, float], counts: tuple[float, ...], low: float,
+          rng: np.random.Generator) -> dict[str, float]:
+    names = list(weights)
+    p = np.array([weights[n] for n in names])
+    chosen = rng.choice(names, size=rng.choice(len(counts), p=counts), replace=False,
+                        p=p / p.sum())
+    if {'low_light', 'overexposure'} <= set(chosen):
+        chosen = [c for c in chosen if c != rng.choice(['low_light', 'overexposure'])]
+    return {str(c): float(rng.uniform(low, 1.0)) for c in chosen}
+
+
+def draw(rng: np.random.Generator, low: float = 0.15) -> Condition:
+    """Draw a random composite condition; every severity is at least `low`."""
+    return Condition(_draw(_VISIBLE_WEIGHTS, _COUNTS['visible'], low, rng),
+                     _draw(_THERMAL_WEIGHTS, _COUNTS['thermal'], low, rng))
+
+
+def degrade_visible(rgb: np.ndarray, severities: dict[str, float], rng: np.random.Generator,
+                    depth: np.ndarray | None = None) -> np.ndarray:
+    """Apply `severities` to an HxWx3 float32 image in [0, 1]; a missing depth is guessed."""
+    for label in VISIBLE_ORDER:
+        severity = severities.get(label, 0.0)
+        if severity <= 0:
+            continue
+        if label == 'fog':
+            rgb = d.fog(rgb, severity, d.scene_depth(rgb, rng) if depth is None else depth, rng)
+        else:
+            rgb = getattr(d, label)(rgb, severity, rng)
+    return rgb
+
+
+def degrade_thermal(thermal: np.ndarray, severities: dict[str, float],
+                    rng: np.random.Generator) -> np.ndarray:
+    """Apply `severities` to an HxW float32 image in [0, 1]."""
+    for label in THERMAL_ORDER:
+        severity = severities.get(label, 0.0)
+        if severity > 0:
+            thermal = getattr(d, label)(thermal, severity, rng)
+    return thermal
+
+
+def to_bytes(image: np.ndarray) -> np.ndarray:
+    """Round a float image in [0, 1] to uint8, as the sensor's converter does."""
+    return (image * 255 + 0.5).astype(np.uint8)
+
+
+def compress(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Pass a uint8 image through JPEG, as compressed topics do."""
+    quality = int(rng.integers(60, 96))
+    _, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imdecode(data, cv2.IMREAD_UNCHANGED)

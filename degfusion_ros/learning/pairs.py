@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clean visible-thermal pairs from disk, and an endless stream of degraded samples of them."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset
+
+from degfusion_ros.imaging.views import guidance_view
+from degfusion_ros.learning import conditions
+from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
+
+_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
+
+
+class DataError(ValueError):
+    """A folder of pairs that cannot be used; the message names it and says why."""
+
+
+def find_pairs(visible: Path, thermal: Path) -> dict[str, tuple[Path, Path]]:
+    """Match the images of two folders by file stem; raises DataError when none match."""
+    folders = []
+    for folder in (Path(visible), Path(thermal)):
+        if not folder.is_dir():
+            raise DataError(f'{folder}: no such folder of images')
+        folders.append({p.stem: p for p in sorted(folder.iterdir())
+                        if p.suffix.lower() in _SUFFIXES})
+    both = {stem: (path, folders[1][stem]) for stem, path in folders[0].items()
+            if stem in folders[1]}
+    if not both:
+        raise DataError(f'{visible} and {thermal}: no two images share a file stem')
+    return both
+
+
+@dataclass(frozen=True)
+class PairFolders:
+    """Where the clean pairs are: `root`/SET/visible and `root`/SET/thermal."""
+
+    root: Path
+    sets: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+    validation_share: float = 0.06
+    max_width: int = 640
+    min_luminance: float = 0.0      # mean of 255; real nights have no clean truth to train on
+
+    def load(self, validation: bool = False) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return (uint8 HxWx3 RGB, uint8 HxW) pairs; the split is fixed by the file stem."""
+        pairs = []
+        for name in self.sets:
+            folder = Path(self.root) / name
+            for stem, paths in find_pairs(folder / 'visible', folder / 'thermal').items():
+                share = int(hashlib.sha1(stem.encode()).hexdigest()[:8], 16) / 2 ** 32
+                if stem in self.exclude or (share < self.validation_share) != validation:
+                    continue
+                pair = self._read(*paths)
+                if pair[0].mean() >= self.min_luminance:
+                    pairs.append(pair)
+        if not pairs:
+            raise DataError(f'{self.root}: the sets {", ".join(self.sets)} hold no usable pair')
+        return pairs
+
+    def _read(self, visible: Path, thermal: Path) -> tuple[np.ndarray, np.ndarray]:
+        rgb, heat = cv2.imread(str(visible)), cv2.imread(str(thermal), cv2.IMREAD_GRAYSCALE)
+        for path, image in ((visible, rgb), (thermal, heat)):
+            if image is None:
+                raise DataError(f'{path}: not a readable image')
+        if rgb.shape[:2] != heat.shape:
+            raise DataError(f'{visible}: {rgb.shape[1]}x{rgb.shape[0]}, but its thermal partner is '
+                            f'{heat.shape[1]}x{heat.shape[0]}; training pairs must be aligned')
+        if rgb.shape[1] > self.max_width:
+            size = (self.max_width, round(rgb.shape[0] * self.max_width / rgb.shape[1]))
+            rgb, heat = (cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (rgb, heat))
+        return cv2.cvtColor(rgb, cv2.COLOR_BGR2RGB), heat
+
+
+class DegradedStream(IterableDataset):
+    """
+    Endless degraded samples as dictionaries of uint8 and float32 tensors.
+
+    `views` 2x3x224x224 (visible, thermal); `severity` (10,) visible then thermal labels;
+    with crops > 0 also `degraded` and `clean`, crops x 4 x size x size (RGB, thermal).
+    """
+
+    def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], seed: int, crops: int = 0,
+                 size: int = 128):
+        self.pairs, self.seed, self.crops, self.size = pairs, seed, crops, size
+
+    def __iter__(self):
+        info = torch.utils.data.get_worker_info()
+        cv2.setNumThreads(0)        # one thread a worker: the trainer needs the other cores
+        rng = np.random.default_rng((self.seed, info.id if info else 0))
+        while True:
+            yield self.sample(rng)
+
+    def sample(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        """Draw one frame, degrade the whole of it, judge-view it and crop it."""
+        visible, thermal = augment(*self.pairs[rng.integers(len(self.pairs))], self.size, rng)
+        condition = conditions.draw(rng)
+        bad_visible = conditions.to_bytes(
+            conditions.degrade_visible(visible, condition.visible, rng))
+        bad_thermal = conditions.to_bytes(
+            conditions.degrade_thermal(thermal, condition.thermal, rng))
+        if rng.random() < 0.15:
+            bad_visible = conditions.compress(bad_visible, rng)
+        views = np.stack([guidance_view(bad_visible), guidance_view(bad_thermal)])
+        severity = [condition.visible.get(n, 0.0) for n in VISIBLE_LABELS]
+        severity += [condition.thermal.get(n, 0.0) for n in THERMAL_LABELS]
+        sample = {'views': torch.from_numpy(views).permute(0, 3, 1, 2).contiguous(),
+                  'severity': torch.tensor(severity, dtype=torch.float32)}
+        if self.crops:
+            clean = np.dstack([conditions.to_bytes(visible), conditions.to_bytes(thermal)])
+            degraded = np.dstack([bad_visible, bad_thermal])
+            h, w = thermal.shape
+            corners = [(rng.integers(h - self.size + 1), rng.integers(w - self.size + 1))
+                       for _ in range(self.crops)]
+            for key, image in (('degraded', degraded), ('clean', clean)):
+                cut = np.stack([image[y:y + self.size, x:x + self.size] for y, x in corners])
+                sample[key] = torch.from_numpy(cut).permute(0, 3, 1, 2).contiguous()
+        return sample
+
+
+def augment(visible: np.ndarray, thermal: np.ndarray, smallest: int,
+            rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Scale, mirror and re-tone a clean uint8 pair; returns float32 in [0, 1]."""
+    h, w = thermal.shape
+    scale = max(rng.uniform(0.75, 1.3), (smallest + 2) / min(h, w))
+    size = (round(w * scale), round(h * scale))
+    mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    visible, thermal = (cv2.resize(x, size, interpolation=mode) for x in (visible, thermal))
+    if rng.random() < 0.5:
+        visible, thermal = visible[:, ::-1], thermal[:, ::-1]
+    visible = visible.astype(np.float32) / 255
+    thermal = np.ascontiguousarray(thermal).astype(np.float32) / 255
+    if rng.random() < 0.3:
+        visible = np.power(visible, np.float32(rng.uniform(0.8, 1.3)))
+        visible = visible * rng.uniform(0.94, 1.06, 3).astype(np.float32)
+    if rng.random() < 0.3:
+        thermal = np.power(thermal, np.float32(rng.uniform(0.7, 1.4)))
+    return np.ascontiguousarray(visible.clip(0, 1)), thermal
+
+
+class Reservoir:
+    """
+    The newest samples of a slow stream, drawn from at random by a fast consumer.
+
+    Degrading whole frames on a few cores is slower than training; every sample is met about
+    `reuse` times before `capacity` newer ones displace it.
+    """
+
+    def __init__(self, stream, capacity: int, seed: int):
+        self._stream, self._capacity = iter(stream), capacity
+        self._items: list[dict] = []
+        self._next = 0
+        self._rng = np.random.default_rng(seed)
+
+    def fill(self, count: int, prepare=None) -> None:
+        """Take `count` fresh samples in; `prepare` may complete each once."""
+        for _ in range(count):
+            item = next(self._stream)
+            if prepare is not None:
+                item = prepare(item)
+            if len(self._items) < self._capacity:
+                self._items.append(item)
+            else:
+                self._items[self._next] = item
+                self._next = (self._next + 1) % self._capacity
+
+    def draw(self, count: int) -> dict[str, torch.Tensor]:
+        """Stack `count` different random samples."""
+        chosen = self._rng.choice(len(self._items), size=count, replace=False)
+        keys = self._items[0]
+        return {k: torch.stack([self._items[i][k] for i in chosen]) for k in keys}

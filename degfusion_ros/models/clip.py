@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CLIP towers from open_clip: the small one trained here, or a published one from a file."""
+
+from pathlib import Path
+
+import open_clip
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from torch import nn
+
+SMALL = 'degfusion-small'
+# LoRA sites of open_clip's ViT. `attn.out_proj` is left out: with fused attention it gets no
+# gradient, yet changes the output once merged.
+LORA_TARGETS = ('attn', 'c_fc', 'c_proj')
+_WORDS = ('a', 'visible', 'thermal', 'image', 'with', 'and', 'clean', 'light', 'moderate', 'heavy',
+          'fog', 'low', 'overexposure', 'rain', 'noise', 'blur', 'stripe', 'contrast')
+
+
+class WordTokenizer:
+    """
+    Tokenizer of the closed vocabulary in which degradations are described.
+
+    0 pads, 1 starts and the highest id ends a text, because open_clip's text tower reads the
+    feature at the position of the largest id.
+    """
+
+    def __init__(self, context_length: int = 24, vocab_size: int = 64):
+        self.context_length, self.end = context_length, vocab_size - 1
+        self.ids = {word: i + 2 for i, word in enumerate(_WORDS)}
+
+    def __call__(self, texts: list[str]) -> torch.Tensor:
+        """Return token ids, int64 (len(texts), context_length); a foreign word raises KeyError."""
+        out = torch.zeros(len(texts), self.context_length, dtype=torch.long)
+        for row, text in zip(out, texts):
+            ids = [1, *(self.ids[w] for w in text.replace(',', ' ').split())]
+            ids = [*ids[:self.context_length - 1], self.end]
+            row[:len(ids)] = torch.tensor(ids)
+        return out
+
+
+def create_clip(name: str = SMALL, weights: str | Path | None = None):
+    """
+    Build a CLIP model and its tokenizer; without `weights` it is randomly initialised.
+
+    `name` is 'degfusion-small' or any of open_clip's models (such as 'ViT-B-32'); `weights` is a
+    local checkpoint of it (.safetensors, or a .pt holding tensors only), never a download.
+    Raises ValueError for an unknown name, FileNotFoundError for a missing file.
+    """
+    if SMALL not in open_clip.list_models():
+        open_clip.add_model_config(Path(__file__).with_name(f'{SMALL}.json'))
+    if name not in open_clip.list_models():
+        raise ValueError(f'guidance {name!r}: no such CLIP; use {SMALL} or a name of open_clip')
+    if weights is not None and not Path(weights).is_file():
+        raise FileNotFoundError(f'{weights}: no such CLIP weights file')
+    clip = open_clip.create_model(name, pretrained=None if weights is None else str(weights))
+    tokenizer = WordTokenizer() if name == SMALL else open_clip.get_tokenizer(name)
+    return clip, tokenizer
+
+
+def add_lora(clip: nn.Module, rank: int = 8) -> list[nn.Parameter]:
+    """Freeze `clip`, add LoRA adapters to its image tower; return the parameters that train."""
+    clip.requires_grad_(False)
+    inject_adapter_in_model(
+        LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=list(LORA_TARGETS)), clip.visual)
+    return [p for p in clip.visual.parameters() if p.requires_grad]
+
+
+def merge_lora(clip: nn.Module) -> None:
+    """Fold the adapters into the base weights in place; state keys are the base model's again."""
+    for parent in list(clip.visual.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, LoraLayer):
+                child.merge()
+                setattr(parent, name, child.get_base_layer())
+
+
+def adapters(clip: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the LoRA tensors alone, for saving beside published base weights."""
+    return {k: v for k, v in clip.visual.state_dict().items() if 'lora_' in k}
