@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Turn the bytes of a sensor_msgs/CompressedImage into an array and its encoding."""
+
+import cv2
+import numpy as np
+
+from degfusion_ros.imaging.errors import FrameError, MAX_SIDE
+
+_DEPTH_HEADER = 12  # bytes that compressed_depth_image_transport puts before its PNG
+_END = {b'\xff\xd8': b'\xff\xd9', b'\x89PNG': b'IEND'}  # how a JPEG, a PNG starts and ends
+_TAIL = 4096  # bytes; drivers may pad the end
+
+
+def decode_compressed(data, format: str) -> tuple[np.ndarray, str]:
+    """
+    Return (array, encoding) of a JPEG, PNG or TIFF, 8 or 16 bit, fit for to_visible or to_thermal.
+
+    `format` is the message's: 'jpeg', 'rgb8; jpeg compressed bgr8', '16UC1; png compressed',
+    '16UC1; compressedDepth png'. The picture's own orientation tag is ignored, as on a raw topic.
+    Raise FrameError on rubbish, a picture cut short, or a kind of sample no encoding has.
+    """
+    name = repr(str(format)[:60])
+    try:
+        buffer = np.frombuffer(memoryview(data).cast('B'), np.uint8)
+    except (TypeError, ValueError, BufferError):
+        raise FrameError('no_data', f'compressed image {name} has no data: check the driver'
+                         ) from None
+    declared, _, how = str(format).partition(';')
+    if 'compressedDepth' in how:
+        if declared.strip() != '16UC1':
+            raise FrameError('unknown_encoding', f'compressed image {name} is quantised depth: '
+                                                 'send 16UC1 or a raw topic')
+        buffer = buffer[_DEPTH_HEADER:]
+    if buffer.size == 0:
+        raise FrameError('no_data', f'compressed image {name} has no data: check the driver')
+    _check_complete(buffer, name)
+    try:
+        array = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        array = None
+    if array is None or array.size == 0:
+        raise FrameError('bad_compressed', f'compressed image {name} ({buffer.size} bytes) does '
+                                           'not decode: send JPEG or PNG')
+    if max(array.shape[:2]) > MAX_SIDE:
+        raise FrameError('absurd_size', f'compressed image {name} is larger than {MAX_SIDE} '
+                                        'pixels a side: check the driver')
+    return array, _encoding(array, declared.strip(), how, name)
+
+
+def _check_complete(buffer, name):
+    # OpenCV fills the missing part of a cut JPEG with gray and says nothing.
+    start = buffer[:4].tobytes()
+    for magic, end in _END.items():
+        if start.startswith(magic) and end not in buffer[-_TAIL:].tobytes():
+            raise FrameError('short_data', f'compressed image {name} ({buffer.size} bytes) is '
+                                           'cut short: check the transport')
+
+
+def _encoding(array, declared, how, name) -> str:
+    channels = 1 if array.ndim == 2 else array.shape[2]
+    if channels == 1 and declared.startswith('bayer_') and array.dtype == np.uint8:
+        return declared  # the mosaic itself was compressed
+    order = 'rgb' if 'compressed rgb' in how else 'bgr'  # OpenCV writes and reads BGR
+    known = {('uint8', 1): 'mono8', ('uint16', 1): 'mono16', ('float32', 1): '32FC1',
+             ('uint8', 3): f'{order}8', ('uint16', 3): f'{order}16', ('uint8', 4): f'{order}a8'}
+    encoding = known.get((str(array.dtype), channels))
+    if encoding is None:
+        raise FrameError('unknown_encoding', f'compressed image {name} holds {channels} channels '
+                                             f'of {array.dtype}: send 8 or 16 bit gray or colour')
+    return encoding

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Pair two streams by nearest stamp.
+
+One stream is the reference: each of its frames gets the nearest frame of the other stream, in
+stamp order, and waits for it only as long as a nearer one may still come, never longer than
+`wait_ns`. Every frame is paired or dropped with a cause; stamps are integer nanoseconds.
+"""
+
+from typing import Any, NamedTuple
+
+from degfusion_ros.stream.arrivals import Arrivals, Frame, JUMP_NS
+
+STREAMS = ('visible', 'thermal')
+MARGIN = 0.1  # a rival counts from this share of the reference period: phase noise is no reason
+
+
+class Pair(NamedTuple):
+    """A reference frame and its partner."""
+
+    reference: Any
+    other: Any
+    stamp_ns: int  # the reference frame's own stamp
+    delta_ns: int  # other - reference, after the offsets
+    held: bool  # no fresh partner within max_dt_ns: the newest earlier one, shown again
+
+
+class Pairer:
+    """
+    The pairing of one visible and one thermal stream.
+
+    reference: whose frames ask for a partner, and whose stamps the pairs carry.
+    max_dt_ns: largest distance of a pair, inclusive. wait_ns: longest wait of a reference frame
+    after its arrival. offsets_ns: added to each stream's stamps. hold_ns: how old the partner of
+    a held pair may be, 0 for none. capacity: frames that may wait in each stream.
+
+    A partner ahead of its reference that will be clearly nearer to the next reference is kept for
+    that one (otherwise one lost frame would shift all later pairs by one). Partners never go back
+    in time. A stamp that jumps back drops what waits and starts anew.
+    Not thread-safe: call it from one thread. Clocks are passed in, none is read.
+    """
+
+    def __init__(self, reference: str = 'visible', max_dt_ns: int = 20_000_000,
+                 wait_ns: int = 50_000_000, offsets_ns: dict[str, int] | None = None,
+                 hold_ns: int = 0, capacity: int = 32):
+        if reference not in STREAMS:
+            raise ValueError(f'reference is {reference!r}: it must be one of {STREAMS}')
+        if min(max_dt_ns, wait_ns, hold_ns) < 0 or capacity < 1:
+            raise ValueError('max_dt_ns, wait_ns and hold_ns must be 0 or more, capacity 1 or more')
+        self._streams = {name: Arrivals(capacity) for name in STREAMS}
+        self._references = self._streams[reference]
+        self._others = self._streams[STREAMS[1 - STREAMS.index(reference)]]
+        self._offsets_ns = {name: 0 for name in STREAMS} | (offsets_ns or {})
+        self._max_dt_ns, self._wait_ns, self._hold_ns = max_dt_ns, wait_ns, hold_ns
+        self.paired = 0  # all pairs
+        self.held = 0  # those with held=True
+        self.reused = 0  # those whose partner an earlier pair had already
+        self.jumps = 0  # jumps back in time
+        self._forget()
+
+    def add(self, stream: str, stamp_ns: int, item: Any, now_ns: int) -> list[Pair]:
+        """Take a frame that arrived at `now_ns` (monotonic); return the pairs this completes."""
+        if stream not in self._streams:
+            raise ValueError(f'stream is {stream!r}: it must be one of {STREAMS}')
+        arrivals = self._streams[stream]
+        arrivals.received += 1
+        frame = Frame(stamp_ns + self._offsets_ns[stream], stamp_ns, item, now_ns + self._wait_ns)
+        cause = 'zero_stamp' if stamp_ns <= 0 else self._refuse(arrivals, frame, now_ns)
+        if cause:
+            arrivals.dropped[cause] += 1
+        else:
+            arrivals.insert(frame)
+        return self.poll(now_ns)
+
+    def poll(self, now_ns: int) -> list[Pair]:
+        """Return the pairs whose wait has ended by `now_ns`, in stamp order."""
+        pairs = []
+        while self._references.waiting:
+            frame = self._references.waiting[0]
+            # Pairs leave in stamp order, so an early frame waits no longer than a later one.
+            over = self.next_deadline_ns() <= now_ns
+            decided, partner = self._decide(frame, over)
+            if not decided:
+                break
+            pair = self._emit(frame, partner)
+            if pair:
+                pairs.append(pair)
+        return pairs
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when poll() must be called at the latest, None if nothing waits."""
+        return min((frame.deadline_ns for frame in self._references.waiting), default=None)
+
+    def reset(self) -> None:
+        """Drop what waits, counted under 'reset', and forget all stamps; counts stay."""
+        for arrivals in self._streams.values():
+            arrivals.drop('reset')
+            arrivals.forget_time()
+        self._forget()
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Frames that wait, by stream."""
+        return {name: len(arrivals.waiting) for name, arrivals in self._streams.items()}
+
+    @property
+    def dropped(self) -> dict[str, dict[str, int]]:
+        """Dropped frames by stream and cause."""
+        return {name: dict(arrivals.dropped) for name, arrivals in self._streams.items()}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """
+        Totals: received_visible, received_thermal, paired, held, then the drops by cause.
+
+        Of the reference stream, received = paired + waiting + dropped; of the other stream,
+        received = paired - reused + waiting + dropped.
+        """
+        totals = {f'received_{name}': a.received for name, a in self._streams.items()}
+        totals |= {'paired': self.paired, 'held': self.held}
+        return totals | dict(self._references.dropped + self._others.dropped)
+
+    def _forget(self):
+        self._decided_ns: int | None = None  # the last reference that was paired or dropped
+        self._partner: Frame | None = None  # the last partner given
+        self._lagging: Arrivals | None = None  # the stream that has yet to jump as the other did
+        self._lag_ends_ns = 0
+
+    def _refuse(self, arrivals, frame, now_ns) -> str | None:
+        if self._is_left_over(arrivals, frame.stamp_ns, now_ns):
+            return 'reset'
+        if arrivals.jumped_back(frame.stamp_ns):
+            self.reset()
+            self.jumps += 1
+            self._lagging = self._others if arrivals is self._references else self._references
+            self._lag_ends_ns = now_ns + JUMP_NS
+        if arrivals.knows(frame.stamp_ns):
+            return 'duplicate'
+        if arrivals is self._references:
+            too_late = self._decided_ns is not None and frame.stamp_ns <= self._decided_ns
+        else:
+            too_late = self._partner is not None and frame.stamp_ns <= self._partner.stamp_ns
+        return 'out_of_order' if too_late else None
+
+    def _is_left_over(self, arrivals, stamp_ns, now_ns) -> bool:
+        """Return whether this is a last frame from before the jump the other stream has made."""
+        if arrivals is not self._lagging:
+            return False
+        jumped = self._references if arrivals is self._others else self._others
+        if now_ns < self._lag_ends_ns and stamp_ns > jumped.newest_ns + JUMP_NS:
+            return True
+        self._lagging = None
+        return False
+
+    def _decide(self, frame, over) -> tuple[bool, Frame | None]:
+        """Return whether the frame's wait is over, and then its partner within max_dt_ns."""
+        best = self._nearest(frame)
+        if not (over or self._is_final(frame, best)):
+            return False, None
+        if best is None or best.stamp_ns <= frame.stamp_ns:
+            return True, best
+        ahead_ns = best.stamp_ns - frame.stamp_ns
+        margin_ns = MARGIN * (self._references.period_ns or 0)
+        rival = min(self._references.waiting[1:], default=None,
+                    key=lambda f: abs(f.stamp_ns - best.stamp_ns))
+        if rival is None:  # perhaps the next reference, still to come, is the nearer one
+            next_ns = frame.stamp_ns + (self._references.period_ns or 2 * ahead_ns)
+            return over or abs(next_ns - best.stamp_ns) + margin_ns >= ahead_ns, best
+        if abs(rival.stamp_ns - best.stamp_ns) + margin_ns >= ahead_ns:
+            return True, best
+        if self._nearest(rival) is not best:
+            return True, best
+        if not (over or self._is_final(rival, best)):
+            return False, None
+        return True, self._nearest(frame, before_ns=best.stamp_ns)
+
+    def _is_final(self, frame, best) -> bool:
+        """Return whether no frame still to come can be nearer than `best`."""
+        next_ns = self._others.next_ns
+        reach_ns = self._max_dt_ns + 1 if best is None else abs(best.stamp_ns - frame.stamp_ns)
+        return next_ns is not None and next_ns >= frame.stamp_ns + reach_ns
+
+    def _nearest(self, frame, before_ns=None) -> Frame | None:
+        near = [other for other in self._others.waiting
+                if abs(other.stamp_ns - frame.stamp_ns) <= self._max_dt_ns
+                and (before_ns is None or other.stamp_ns < before_ns)]
+        return min(near, default=None, key=lambda other: abs(other.stamp_ns - frame.stamp_ns))
+
+    def _emit(self, frame, partner) -> Pair | None:
+        self._references.waiting.pop(0)
+        self._decided_ns = frame.stamp_ns
+        held = partner is None
+        if held:
+            partner = self._holdable(frame)
+        if partner is None:
+            self._references.dropped['no_partner'] += 1
+        elif partner is self._partner:
+            self.reused += 1
+        else:
+            self._partner = partner
+            self._others.waiting.remove(partner)
+        self._drop_unused()
+        if partner is None:
+            return None
+        self.paired += 1
+        self.held += held
+        delta_ns = partner.stamp_ns - frame.stamp_ns
+        return Pair(frame.item, partner.item, frame.header_ns, delta_ns, held)
+
+    def _holdable(self, frame) -> Frame | None:
+        """Return the newest frame up to this one that is no older than hold_ns, used or not."""
+        if not self._hold_ns:
+            return None
+        oldest_ns = frame.stamp_ns - self._hold_ns
+        past = [other for other in [self._partner, *self._others.waiting]
+                if other is not None and oldest_ns <= other.stamp_ns <= frame.stamp_ns]
+        return past[-1] if past else None
+
+    def _drop_unused(self):
+        """Drop what no reference can want any more: overtaken by a partner, or too old."""
+        floor_ns = self._decided_ns - max(self._max_dt_ns, self._hold_ns)
+        if self._partner is not None:
+            floor_ns = max(floor_ns, self._partner.stamp_ns)
+        self._others.drop('unused', lambda other: other.stamp_ns < floor_ns)
