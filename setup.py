@@ -27,8 +27,7 @@ setup(
     name=PACKAGE,
     version='0.1.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['weights/*.safetensors', 'weights/*.md', 'weights/*.yaml',
-                            'weights/*.json']},
+    package_data={PACKAGE: [f'**/*.{kind}' for kind in ('safetensors', 'md', 'json', 'yaml')]},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (SHARE, ['package.xml']),

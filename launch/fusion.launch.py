@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start the fusion node on two camera topics: ros2 launch degfusion_ros fusion.launch.py."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PythonExpression
+from launch_ros.actions import LifecycleNode
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+SHARE = FindPackageShare('degfusion_ros')
+
+ARGUMENTS = (
+    ('params_file', [SHARE, '/config/fusion.yaml'], 'YAML file of the node parameters.'),
+    ('namespace', '', 'Namespace of the node and of its relative topics.'),
+    ('use_sim_time', 'false', 'Take the time from /clock, as when replaying a bag.'),
+    ('autostart', 'true', 'Configure and activate the node at once.'),
+    ('log_level', 'info', 'debug, info, warn, error or fatal.'),
+    ('visible_topic', 'visible/image_raw', 'Image topic of the visible camera.'),
+    ('thermal_topic', 'thermal/image_raw', 'Image topic of the thermal camera.'),
+)
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Describe the node, its topics and the transport that carries whole images."""
+    return LaunchDescription([
+        *(DeclareLaunchArgument(name, default_value=default, description=description)
+          for name, default, description in ARGUMENTS),
+        *images_through_shared_memory(),
+        LifecycleNode(
+            package='degfusion_ros',
+            executable='fusion_node',
+            name='fusion_node',
+            namespace=LaunchConfiguration('namespace'),
+            parameters=[LaunchConfiguration('params_file'),
+                        {name: ParameterValue(LaunchConfiguration(name), value_type=bool)
+                         for name in ('use_sim_time', 'autostart')}],
+            remappings=[*camera('visible'), *camera('thermal')],
+            ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+            output='screen',
+        ),
+    ])
+
+
+def camera(modality: str) -> list[tuple]:
+    """Remap a camera's image, its compressed form and the camera_info next to it."""
+    image = LaunchConfiguration(f'{modality}_topic')
+    beside = PythonExpression(["'/'.join('", image, "'.split('/')[:-1] + ['camera_info'])"])
+    return [(f'{modality}/image_raw', image),
+            (f'{modality}/image_raw/compressed', [image, '/compressed']),
+            (f'{modality}/camera_info', beside)]
+
+
+def images_through_shared_memory() -> list[SetEnvironmentVariable]:
+    """Give Fast DDS the shipped profile, unless the user has chosen one, under either name."""
+    older, newer = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
+    shipped = [SHARE, '/config/fastdds.xml']
+    chosen = EnvironmentVariable(
+        older, default_value=[EnvironmentVariable(newer, default_value=shipped)])
+    return [SetEnvironmentVariable(older, chosen), SetEnvironmentVariable(newer, chosen)]

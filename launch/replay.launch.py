@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Replay a bag through the fusion node: ros2 launch degfusion_ros replay.launch.py bag:=BAG."""
+
+from launch import LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    Shutdown,
+)
+from launch.conditions import IfCondition
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+from launch_ros.substitutions import FindPackageShare
+
+SHARE = FindPackageShare('degfusion_ros')
+
+ARGUMENTS = (
+    ('bag', None, 'The bag to replay, sqlite3 or mcap.'),
+    ('rate', '1.0', 'Speed of the replay.'),
+    ('view', 'false', 'Open rviz2 on the fused image and the mosaic.'),
+)
+
+# Loading and warming up take seconds: a bag started at once would lose its beginning. The node is
+# asked for its state, since a transition event is lost while discovery still goes on.
+UNTIL_ACTIVE = """
+node=$(echo "/$1/fusion_node" | tr -s /)
+until [[ $(ros2 lifecycle get --no-daemon "$node" 2>&1) == active* ]]; do sleep 0.5; done
+"""
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Describe the node on the bag's clock, then the bag, then the end."""
+    node = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource([SHARE, '/launch/fusion.launch.py']),
+        launch_arguments={'use_sim_time': 'true', 'autostart': 'true'}.items(),
+    )
+    play = ExecuteProcess(
+        cmd=['ros2', 'bag', 'play', LaunchConfiguration('bag'), '--clock',
+             '--rate', LaunchConfiguration('rate')],
+        output='screen',
+        on_exit=Shutdown(reason='the bag has ended'),
+    )
+    wait = ExecuteProcess(
+        cmd=['bash', '-c', UNTIL_ACTIVE, 'until_active', LaunchConfiguration('namespace')],
+        on_exit=play,
+    )
+    view = ExecuteProcess(
+        cmd=['rviz2', '-d', [SHARE, '/config/fusion.rviz']],
+        condition=IfCondition(LaunchConfiguration('view')),
+    )
+    return LaunchDescription([
+        *(DeclareLaunchArgument(name, default_value=default, description=description)
+          for name, default, description in ARGUMENTS),
+        node,
+        wait,
+        view,
+    ])
