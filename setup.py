@@ -11,7 +11,9 @@ SHARE = f'share/{PACKAGE}'
 
 def requirements() -> list[str]:
     """Return what pip has to install; ROS 2 itself is never among it."""
-    lines = Path('requirements.txt').read_text(encoding='utf-8').splitlines()
+    # colcon build --symlink-install runs a link to this file, elsewhere.
+    file = Path(__file__).resolve().with_name('requirements.txt')
+    lines = file.read_text(encoding='utf-8').splitlines()
     return [line for line in lines if line and not line.startswith('#')]
 
 
