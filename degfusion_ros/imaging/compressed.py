@@ -4,7 +4,7 @@
 import cv2
 import numpy as np
 
-from degfusion_ros.imaging.errors import FrameError, MAX_SIDE
+from degfusion_ros.imaging.errors import MAX_SIDE, FrameError
 
 _DEPTH_HEADER = 12  # bytes that compressed_depth_image_transport puts before its PNG
 _END = {b'\xff\xd8': b'\xff\xd9', b'\x89PNG': b'IEND'}  # how a JPEG, a PNG starts and ends

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from degfusion_ros.imaging.compressed import decode_compressed
-from degfusion_ros.imaging.errors import FrameError, MAX_SIDE
+from degfusion_ros.imaging.errors import MAX_SIDE, FrameError
 
 __all__ = ['ENCODINGS', 'FrameError', 'THERMAL_ENCODINGS', 'VISIBLE_ENCODINGS', 'decode',
            'decode_compressed', 'to_thermal', 'to_visible']

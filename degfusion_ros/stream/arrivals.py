@@ -3,8 +3,9 @@
 
 from bisect import insort
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any
 
 JUMP_NS = 1_000_000_000  # a stamp this far back is another time, not a late frame
 JUMP_RUN = 5  # so are this many ascending stamps in a row behind the newest (a short bag loops)

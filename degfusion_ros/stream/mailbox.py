@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A latest-only slot with one worker: a slow consumer gets the newest item, never a queue."""
 
+from collections.abc import Callable
 import logging
 import threading
-from typing import Callable, Generic, TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar('T')
 _EMPTY = object()

@@ -9,7 +9,7 @@ stamp order, and waits for it only as long as a nearer one may still come, never
 
 from typing import Any, NamedTuple
 
-from degfusion_ros.stream.arrivals import Arrivals, Frame, JUMP_NS
+from degfusion_ros.stream.arrivals import JUMP_NS, Arrivals, Frame
 
 STREAMS = ('visible', 'thermal')
 MARGIN = 0.1  # a rival counts from this share of the reference period: phase noise is no reason
@@ -50,7 +50,7 @@ class Pairer:
         self._streams = {name: Arrivals(capacity) for name in STREAMS}
         self._references = self._streams[reference]
         self._others = self._streams[STREAMS[1 - STREAMS.index(reference)]]
-        self._offsets_ns = {name: 0 for name in STREAMS} | (offsets_ns or {})
+        self._offsets_ns = dict.fromkeys(STREAMS, 0) | (offsets_ns or {})
         self._max_dt_ns, self._wait_ns, self._hold_ns = max_dt_ns, wait_ns, hold_ns
         self.paired = 0  # all pairs
         self.held = 0  # those with held=True

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scale raw thermal frames to [0, 1] without flicker."""
+
+import math
+
+import numpy as np
+
+from degfusion_ros.imaging.errors import FrameError
+
+SAMPLES = 20000  # pixels the percentiles are taken from: enough for 1 %, and fast
+MIN_SPAN = 1e-3  # least span as a share of the level: 0.3 K at 300 K, 8 counts at 8000
+ABSURD = 1e30  # no temperature; also keeps float32 arithmetic finite
+
+
+class ThermalScaler:
+    """
+    Map raw thermal frames to float32 [0, 1], the same way from frame to frame.
+
+    window: fixed (low, high) in raw units, None for automatic. percentile: (low, high) of the
+    automatic window, 0..100. smoothing: 0..1, how much of the last window stays; each end also
+    moves by at most (1 - smoothing) of the window per frame, so a hot object that enters does
+    not flash. crop_top, crop_bottom: telemetry rows, removed before anything else: the result
+    has that many rows fewer, and registration refers to the cropped frame. invert: for cameras
+    set to black-hot.
+
+    A frame that the last window misses altogether (shutter offset, new scene) starts a new
+    window; a flat frame (closed shutter) teaches nothing. Not thread-safe.
+    """
+
+    def __init__(self, window: tuple[float, float] | None = None,
+                 percentile: tuple[float, float] = (1.0, 99.0), smoothing: float = 0.9,
+                 crop_top: int = 0, crop_bottom: int = 0, invert: bool = False):
+        if window is not None and not (-ABSURD < window[0] < window[1] - 1e-6 < ABSURD):
+            raise ValueError(f'window is {window}: it must be (low, high) with low < high')
+        if not 0 <= percentile[0] < percentile[1] <= 100:
+            raise ValueError(f'percentile is {percentile}: it must hold 0 <= low < high <= 100')
+        if not 0 <= smoothing < 1:
+            raise ValueError(f'smoothing is {smoothing}: it must be 0 or more and below 1')
+        if crop_top < 0 or crop_bottom < 0:
+            raise ValueError('crop_top and crop_bottom must be 0 or more rows')
+        self._fixed = window
+        self._percentile = percentile
+        self._share = 1 - smoothing
+        self._crop_top, self._crop_bottom = crop_top, crop_bottom
+        self._invert = invert
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the automatic window."""
+        self._window: tuple[float, float] | None = None
+
+    def __call__(self, raw: np.ndarray) -> np.ndarray:
+        """
+        Return a raw HxW uint8, uint16 or float32 frame as float32 in [0, 1], cropped.
+
+        uint8 is divided by 255 unless a fixed window is set. Dead pixels (NaN, Inf) get the
+        frame's median. Raise FrameError on another kind of array, on a frame with no rows left
+        after the crop, and on one without a single finite pixel.
+        """
+        frame = self._cropped(raw)
+        if frame.dtype == np.float32:
+            frame = _filled(frame)
+        if self._fixed is not None:
+            low, high = self._fixed
+        elif frame.dtype == np.uint8:
+            low, high = 0.0, 255.0
+        else:
+            low, high = self._automatic(frame)
+        scaled = frame.astype(np.float32)
+        scaled -= np.float32(low)
+        scaled *= np.float32(1 / (high - low))
+        np.clip(scaled, 0, 1, out=scaled)
+        return np.subtract(1, scaled, out=scaled) if self._invert else scaled
+
+    def _cropped(self, raw):
+        if raw.ndim != 2 or raw.dtype not in (np.uint8, np.uint16, np.float32):
+            raise FrameError('wrong_array', f'thermal frame is {raw.dtype} of shape {raw.shape}: '
+                                            'it must be HxW of uint8, uint16 or float32')
+        frame = raw[self._crop_top:raw.shape[0] - self._crop_bottom]
+        if self._crop_top + self._crop_bottom >= raw.shape[0] or frame.size == 0:
+            raise FrameError('empty', f'thermal frame of {raw.shape[0]} rows has none left after '
+                                      f'cropping {self._crop_top} + {self._crop_bottom}')
+        return frame
+
+    def _automatic(self, frame) -> tuple[float, float]:
+        """Return this frame's window and remember it."""
+        stride = max(1, math.isqrt(frame.size // SAMPLES))
+        sample = frame[::stride, ::stride].ravel()
+        low, middle, high = map(float, np.percentile(
+            sample, (self._percentile[0], 50, self._percentile[1])))
+        least = max(MIN_SPAN * abs(middle), 1e-6 if frame.dtype == np.float32 else 1.0)
+        if high - low < least:
+            if self._window is None:
+                return middle - least / 2, middle + least / 2
+            return self._window
+        if self._window is None or high < self._window[0] or low > self._window[1]:
+            self._window = low, high
+        elif self._share < 1:
+            reach = self._share * (self._window[1] - self._window[0])
+            self._window = (_toward(self._window[0], low, self._share, reach),
+                            _toward(self._window[1], high, self._share, reach))
+        else:
+            self._window = low, high
+        return self._window
+
+
+def _toward(value, target, share, reach) -> float:
+    return value + min(max(share * (target - value), -reach), reach)
+
+
+def _filled(frame):
+    """Return the frame with its dead pixels at the median of the others."""
+    alive = np.abs(frame) < ABSURD  # False for NaN and Inf too
+    if alive.all():
+        return frame
+    if not alive.any():
+        raise FrameError('all_nan', 'thermal frame has no finite pixel: check the camera')
+    values = frame[alive]
+    return np.where(alive, frame, np.median(values[::max(1, values.size // SAMPLES)]))

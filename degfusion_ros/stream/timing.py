@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rates and stage times for diagnostics, safe to use from several threads."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+import math
+import threading
+import time
+
+
+class Rate:
+    """Events per second over a sliding window."""
+
+    def __init__(self, window_s: float = 5.0, clock: Callable[[], float] = time.monotonic):
+        if window_s <= 0:
+            raise ValueError(f'window_s is {window_s}: it must be above 0')
+        self._window_s = window_s
+        self._clock = clock
+        self._times = deque()
+        self._first = None
+        self._lock = threading.Lock()
+
+    def tick(self) -> None:
+        """Count one event now."""
+        with self._lock:
+            now = self._clock()
+            if self._first is None:
+                self._first = now
+            self._times.append(now)
+            self._forget(now)
+
+    def hz(self) -> float:
+        """Return the rate; 0 after a window of silence, over the time since the start at first."""
+        with self._lock:
+            now = self._clock()
+            self._forget(now)
+            if self._first is None:
+                return 0.0
+            if now - self._first >= self._window_s:
+                return len(self._times) / self._window_s
+            # The first event opens the time that the others fill.
+            return (len(self._times) - 1) / max(now - self._first, 1e-3)
+
+    def _forget(self, now):
+        while self._times and self._times[0] <= now - self._window_s:
+            self._times.popleft()
+
+
+class Stages:
+    """Rolling times of named stages, in milliseconds."""
+
+    def __init__(self, size: int = 300):
+        if size < 1:
+            raise ValueError(f'size is {size}: it must be 1 or more')
+        self._size = size
+        self._times = {}
+        self._lock = threading.Lock()
+
+    def record(self, name: str, ms: float) -> None:
+        """Add one time of a stage."""
+        with self._lock:
+            self._times.setdefault(name, deque(maxlen=self._size)).append(ms)
+
+    @contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        """Record how long the block took, also when it raises."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.record(name, (time.perf_counter() - start) * 1e3)
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Return {stage: {'p50': ms, 'p99': ms}} over the last `size` times of each stage."""
+        with self._lock:
+            copies = {name: sorted(times) for name, times in self._times.items()}
+        return {name: {'p50': _rank(times, 0.50), 'p99': _rank(times, 0.99)}
+                for name, times in copies.items()}
+
+
+def _rank(ordered, share) -> float:
+    """Return the smallest time that at least this share of the times does not exceed."""
+    return ordered[math.ceil(share * len(ordered)) - 1]
