@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The launch files hold to the arguments, parameters, topics and files there are."""
+
+import importlib.util
+from pathlib import Path
+import sys
+from types import ModuleType
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCH = ROOT / 'launch'
+FUSION = {'params_file', 'namespace', 'use_sim_time', 'autostart', 'log_level',
+          'visible_topic', 'thermal_topic'}
+REPLAY = {'bag', 'rate', 'view'}
+
+
+class Recorded:
+    """Stands for any class of launch: keeps what it was given."""
+
+    made: list = []
+
+    def __init__(self, *args, **kwargs):
+        self.args, self.kwargs = args, kwargs
+        Recorded.made.append(self)
+
+
+class Recorder(ModuleType):
+    def __getattr__(self, name):
+        return type(name, (Recorded,), {})
+
+
+@pytest.fixture
+def described(request, monkeypatch):
+    """Run a launch file without launch, which pip does not have; return what it made."""
+    for name in ('launch', 'launch.actions', 'launch.conditions', 'launch.substitutions',
+                 'launch.launch_description_sources', 'launch_ros', 'launch_ros.actions',
+                 'launch_ros.parameter_descriptions', 'launch_ros.substitutions'):
+        monkeypatch.setitem(sys.modules, name, Recorder(name))
+    Recorded.made.clear()
+    spec = importlib.util.spec_from_file_location('described', LAUNCH / request.param)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.generate_launch_description()
+    return list(Recorded.made)
+
+
+def of(made: list, kind: str) -> list:
+    return [thing for thing in made if type(thing).__name__ == kind]
+
+
+@pytest.mark.parametrize(('described', 'expected', 'included'), [
+    ('fusion.launch.py', FUSION, set()),
+    ('replay.launch.py', REPLAY, FUSION),
+], indirect=['described'])
+def test_every_argument_is_declared_described_and_used(described, expected, included):
+    declared = of(described, 'DeclareLaunchArgument')
+    used = {thing.args[0] for thing in of(described, 'LaunchConfiguration')}
+    assert {argument.args[0] for argument in declared} == expected
+    assert expected <= used <= expected | included
+    assert all(argument.kwargs['description'].endswith('.') for argument in declared)
+
+
+@pytest.mark.parametrize('described', ['fusion.launch.py', 'replay.launch.py'], indirect=True)
+def test_every_file_named_is_in_the_repository(described):
+    values = [value for thing in described
+              for value in (*thing.args, *thing.kwargs.values()) if isinstance(value, list)]
+    named = [part for value in values for part in value
+             if isinstance(part, str) and part.startswith(('/config/', '/launch/'))]
+    assert named
+    assert [name for name in named if not (ROOT / name[1:]).is_file()] == []
+
+
+@pytest.mark.parametrize('described', ['fusion.launch.py'], indirect=True)
+def test_parameters_it_sets_are_parameters_of_the_node(described):
+    node, = of(described, 'LifecycleNode')
+    known = yaml.safe_load((ROOT / 'config/fusion.yaml').read_text())['/**']['ros__parameters']
+    _, given = node.kwargs['parameters']
+    assert set(given) - {'use_sim_time'} == {'autostart'}
+    assert 'autostart' in known
+    assert (ROOT / 'scripts' / node.kwargs['executable']).is_file()
+
+
+@pytest.mark.parametrize('described', ['fusion.launch.py'], indirect=True)
+def test_remaps_the_topics_of_the_contract(described):
+    node, = of(described, 'LifecycleNode')
+    assert {topic for topic, _ in node.kwargs['remappings']} == {
+        f'{modality}/{topic}' for modality in ('visible', 'thermal')
+        for topic in ('image_raw', 'image_raw/compressed', 'camera_info')}
+
+
+@pytest.mark.parametrize('described', ['replay.launch.py'], indirect=True)
+def test_replay_runs_on_the_clock_of_the_bag(described):
+    include, = of(described, 'IncludeLaunchDescription')
+    assert dict(include.kwargs['launch_arguments'])['use_sim_time'] == 'true'
+    play, = (thing for thing in of(described, 'ExecuteProcess')
+             if thing.kwargs['cmd'][:3] == ['ros2', 'bag', 'play'])
+    assert '--clock' in play.kwargs['cmd']
+
+
+@pytest.mark.parametrize(('file', 'expected'), [
+    ('fusion.launch.py', FUSION), ('replay.launch.py', REPLAY)])
+def test_real_launch_takes_the_file(file, expected):
+    pytest.importorskip('launch_ros.actions', reason='launch comes with ROS 2, not with pip')
+    from launch.launch_description_sources import get_launch_description_from_python_launch_file
+    description = get_launch_description_from_python_launch_file(str(LAUNCH / file))
+    assert {argument.name for argument in description.get_launch_arguments()} >= expected
