@@ -4,7 +4,7 @@
 import cv2
 import numpy as np
 
-from degfusion_ros.imaging.errors import MAX_SIDE, FrameError
+from degfusion_ros.imaging.errors import FrameError, MAX_SIDE
 
 _DEPTH_HEADER = 12  # bytes that compressed_depth_image_transport puts before its PNG
 _END = {b'\xff\xd8': b'\xff\xd9', b'\x89PNG': b'IEND'}  # how a JPEG, a PNG starts and ends
@@ -58,8 +58,8 @@ def _check_complete(buffer, name):
 
 def _encoding(array, declared, how, name) -> str:
     channels = 1 if array.ndim == 2 else array.shape[2]
-    if channels == 1 and declared.startswith('bayer_') and array.dtype == np.uint8:
-        return declared  # the mosaic itself was compressed
+    if channels == 1 and declared.startswith('bayer_'):
+        return f'{declared[:10]}{8 * array.itemsize}'  # the mosaic itself was compressed
     order = 'rgb' if 'compressed rgb' in how else 'bgr'  # OpenCV writes and reads BGR
     known = {('uint8', 1): 'mono8', ('uint16', 1): 'mono16', ('float32', 1): '32FC1',
              ('uint8', 3): f'{order}8', ('uint16', 3): f'{order}16', ('uint8', 4): f'{order}a8'}

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from degfusion_ros.imaging.compressed import decode_compressed
-from degfusion_ros.imaging.errors import MAX_SIDE, FrameError
+from degfusion_ros.imaging.errors import FrameError, MAX_SIDE
 
 __all__ = ['ENCODINGS', 'FrameError', 'THERMAL_ENCODINGS', 'VISIBLE_ENCODINGS', 'decode',
            'decode_compressed', 'to_thermal', 'to_visible']
@@ -23,6 +23,8 @@ ENCODINGS = {
     'yuv422': (_U8, 2), 'uyvy': (_U8, 2), 'yuv422_yuy2': (_U8, 2), 'yuyv': (_U8, 2),
     'bayer_rggb8': (_U8, 1), 'bayer_bggr8': (_U8, 1),
     'bayer_gbrg8': (_U8, 1), 'bayer_grbg8': (_U8, 1),
+    'bayer_rggb16': (_U16, 1), 'bayer_bggr16': (_U16, 1),
+    'bayer_gbrg16': (_U16, 1), 'bayer_grbg16': (_U16, 1),
 }
 
 # encoding -> OpenCV's conversion to RGB; 8UC3 and 8UC4 have no order of their own: OpenCV's, BGR
@@ -36,6 +38,8 @@ _TO_RGB = {
     # OpenCV names a mosaic by its second row, so its BG is ROS's rggb.
     'bayer_rggb8': cv2.COLOR_BayerBG2RGB, 'bayer_bggr8': cv2.COLOR_BayerRG2RGB,
     'bayer_gbrg8': cv2.COLOR_BayerGR2RGB, 'bayer_grbg8': cv2.COLOR_BayerGB2RGB,
+    'bayer_rggb16': cv2.COLOR_BayerBG2RGB, 'bayer_bggr16': cv2.COLOR_BayerRG2RGB,
+    'bayer_gbrg16': cv2.COLOR_BayerGR2RGB, 'bayer_grbg16': cv2.COLOR_BayerGB2RGB,
 }
 VISIBLE_ENCODINGS = ('rgb8', 'rgb16', *_TO_RGB)
 

@@ -10,6 +10,7 @@ TILE_WIDTH = 640
 HEADER = 30  # pixels, the strip with a tile's caption
 GAP = 4  # pixels between tiles
 LINE = 26  # pixels from one text line to the next
+PAD = 14  # pixels of a text panel beyond its lines
 _STRIP, _DARK, _INK, _SOFT = (32, 36, 42), (18, 20, 24), (236, 240, 244), (190, 198, 206)
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 _PLAIN = str.maketrans({'Δ': 'd', '°': ' ', '–': '-', '—': '-', '·': '|', '×': 'x', '→': '>'})
@@ -38,7 +39,7 @@ def compose(visible: np.ndarray | None, thermal: np.ndarray | None, fused: np.nd
         rows.append(_row([*tiles, _panel(lines, TILE_WIDTH, height + HEADER)]))
     elif lines:
         width = rows[0].shape[1]
-        rows.append(_panel(lines, width, LINE * len(lines) + LINE // 2))
+        rows.append(_panel(lines, width, LINE * len(lines) + PAD))
     gap = np.full((GAP, rows[0].shape[1], 3), _DARK, np.uint8)
     return np.vstack([part for row in rows for part in (gap, row)][1:])
 
@@ -70,8 +71,8 @@ def _displayed(picture, height):
 def _panel(lines, width, height):
     """Return a dark panel with the lines that fit."""
     panel = np.full((height, width, 3), _STRIP, np.uint8)
-    for index, line in enumerate(lines[:max(1, (height - LINE // 2) // LINE)]):
-        _write(panel, line, 12, LINE * (index + 1) - 4, 0.6, _INK if index == 0 else _SOFT)
+    for index, line in enumerate(lines[:max(1, (height - PAD) // LINE)]):
+        _write(panel, line, 12, LINE * (index + 1), 0.6, _INK if index == 0 else _SOFT)
     return panel
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 JUMP_NS = 1_000_000_000  # a stamp this far back is another time, not a late frame
 JUMP_RUN = 5  # so are this many ascending stamps in a row behind the newest (a short bag loops)
-EARLY = 0.75  # the next frame comes no earlier than this share of the shortest recent interval
+EARLY = 0.8  # the next frame comes no earlier than this share of the shortest recent interval
 
 
 @dataclass(eq=False, slots=True)

@@ -9,7 +9,7 @@ stamp order, and waits for it only as long as a nearer one may still come, never
 
 from typing import Any, NamedTuple
 
-from degfusion_ros.stream.arrivals import JUMP_NS, Arrivals, Frame
+from degfusion_ros.stream.arrivals import Arrivals, Frame, JUMP_NS
 
 STREAMS = ('visible', 'thermal')
 MARGIN = 0.1  # a rival counts from this share of the reference period: phase noise is no reason
