@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages into the pictures the fuser takes: checked at the door, decoded by the worker."""
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import Image
+
+from degfusion_ros.imaging import encodings
+from degfusion_ros.imaging.encodings import FrameError
+from degfusion_ros.imaging.registration import Registration
+from degfusion_ros.imaging.thermal import ThermalScaler
+from degfusion_ros.node import compatibility
+from degfusion_ros.node.settings import Settings
+
+SMALLEST_SIDE = 32  # pixels: what the network needs
+USABLE = {
+    'visible': encodings.VISIBLE_ENCODINGS, 'thermal': encodings.THERMAL_ENCODINGS}
+
+
+def encoding_of(stream: str, message: Image, settings: Settings) -> str:
+    """Return what a raw frame holds: its own word, unless a parameter overrules it."""
+    override = settings[f'input.{stream}.encoding']
+    return message.encoding if override == 'auto' else override
+
+
+def check(stream: str, message: object, settings: Settings) -> None:
+    """Raise FrameError for a message that can never be decoded; looks at no pixel."""
+    if not isinstance(message, Image):
+        if not message.data:
+            raise FrameError('no_data', 'compressed image has no data: check the driver')
+        return
+    encoding = encoding_of(stream, message, settings)
+    if encoding in encodings.ENCODINGS and encoding not in USABLE[stream]:
+        raise FrameError(
+            'unsuitable_encoding', f'encoding {encoding!r} does not hold a {stream} image: '
+            f'use one of {", ".join(USABLE[stream])}')
+    encodings.decode(
+        message.data, message.height, message.width, message.step, encoding, False)
+    if min(message.height, message.width) < SMALLEST_SIDE:
+        raise FrameError(
+            'too_small', f'image of {message.width}x{message.height} pixels is too small: '
+            f'{SMALLEST_SIDE} a side are needed')
+
+
+class Decoder:
+    """Turns a pair of messages into what fuser.fuse takes; used by one thread."""
+
+    def __init__(self, settings: Settings, registration: Registration):
+        self._settings, self._registration = settings, registration
+        self._bridge, self.bridge_says = compatibility.load_bridge()
+        self._scaler, self._scaled_by = None, None
+        self._last: tuple[object, np.ndarray] | None = None  # a thermal frame may be held
+
+    def visible(self, message: object) -> np.ndarray:
+        """Return the frame as uint8 HxWx3 RGB; raises FrameError."""
+        if not isinstance(message, Image):
+            array, encoding = encodings.decode_compressed(message.data, message.format)
+            return encodings.to_visible(array, encoding)
+        encoding = encoding_of('visible', message, self._settings)
+        return compatibility.to_visible(message, encoding, self._bridge)
+
+    def thermal(self, message: object) -> np.ndarray:
+        """Return the frame as float32 HxW in 0..1, black to white; raises FrameError."""
+        if self._last is not None and self._last[0] is message:
+            return self._last[1]  # once is enough, for the window's smoothing too
+        if isinstance(message, Image):
+            encoding = encoding_of('thermal', message, self._settings)
+            array = encodings.decode(
+                message.data, message.height, message.width, message.step, encoding,
+                message.is_bigendian)
+        else:
+            array, encoding = encodings.decode_compressed(message.data, message.format)
+        scaled = self._thermal_scaler()(encodings.to_thermal(array, encoding))
+        self._last = (message, scaled)
+        return scaled
+
+    def align(self, visible: np.ndarray, thermal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return both pictures on the visible's pixel grid, at the output's size."""
+        wanted = self._settings['output.size']
+        if wanted == 'visible':
+            size = visible.shape[:2]
+        elif wanted == 'thermal':
+            size = thermal.shape[:2]
+        else:
+            size = tuple(int(side) for side in reversed(wanted.split('x')))
+        # A calibrated registration speaks of the visible camera's own pixels.
+        grid = size if self._registration.homography is None else visible.shape[:2]
+        if min(*size, *visible.shape[:2], *thermal.shape) < SMALLEST_SIDE:
+            raise FrameError(
+                'too_small', f'image of {size[1]}x{size[0]} pixels is too small: '
+                f'{SMALLEST_SIDE} a side are needed')
+        return resized(visible, size), resized(self._registration(thermal, grid), size)
+
+    def reset(self) -> None:
+        """Forget what earlier frames looked like."""
+        self._scaled_by, self._last = None, None
+
+    def _thermal_scaler(self) -> ThermalScaler:
+        values = self._settings.group('thermal')
+        if values != self._scaled_by:
+            window, percentile, smoothing, top, bottom, invert = values
+            self._scaler = ThermalScaler(
+                window=window if window[0] < window[1] else None, percentile=percentile,
+                smoothing=smoothing, crop_top=top, crop_bottom=bottom, invert=invert)
+            self._scaled_by = values
+        return self._scaler
+
+
+def resized(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the picture at (height, width); the same memory when it has that size."""
+    if array.shape[:2] == size:
+        return array
+    shrinks = size[0] < array.shape[0]
+    return cv2.resize(
+        array, (size[1], size[0]),
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the node has counted and timed, and complaints that do not flood the log."""
+
+from collections import Counter
+import threading
+import time
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from degfusion_ros.imaging.encodings import FrameError
+from degfusion_ros.stream.timing import Rate, Stages
+
+QUIET_S = 10.0  # the same complaint is not logged more often
+
+
+class Health:
+    """
+    Counters, rates and stage times since configure; filled from every thread.
+
+    Keys: received.STREAM, fused, judged, dropped.WHAT.CAUSE, where WHAT is visible or thermal
+    for a frame that never became part of a pair, pairs for a pair that was not fused.
+    """
+
+    def __init__(self, logger: RcutilsLogger):
+        self.rates = {name: Rate() for name in ('visible', 'thermal', 'fused')}
+        self.stages = Stages()
+        self._logger = logger
+        self._counts: Counter[str] = Counter()
+        self._complained: dict[tuple[str, str], float] = {}
+        self._lock = threading.Lock()
+
+    def arrived(self, stream: str) -> None:
+        """Count a frame that came in."""
+        self.rates[stream].tick()
+        self.count(f'received.{stream}')
+
+    def fused(self) -> None:
+        """Count a pair that was fused and published."""
+        self.rates['fused'].tick()
+        self.count('fused')
+
+    def refuse(self, what: str, frame: str, error: FrameError) -> None:
+        """Count and report a frame that cannot be used; `what` is a stream or 'pairs'."""
+        self.count(f'dropped.{what}.{error.cause}')
+        self.complain(f'{frame} {error.cause}', f'{frame} frame dropped: {error}')
+
+    def failed(self, key: str, error: Exception) -> None:
+        """Count under `key` and report an error that nobody foresaw."""
+        self.count(key)
+        where = error.__traceback__
+        while where is not None and where.tb_next is not None:
+            where = where.tb_next
+        line = f' ({where.tb_frame.f_code.co_filename}:{where.tb_lineno})' if where else ''
+        self.complain(f'{key} {type(error)}', f'{key}: {type(error).__name__}: {error}{line}')
+
+    def complain(self, key: str, text: str) -> None:
+        """Log a warning, unless the same `key` complained a moment ago."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._complained.get(key, -QUIET_S) < QUIET_S:
+                return
+            self._complained[key] = now
+        self._logger.warning(text)
+
+    def count(self, key: str) -> None:
+        """Add one to a counter."""
+        with self._lock:
+            self._counts[key] += 1
+
+    def counts(self) -> dict[str, int]:
+        """Return a copy of all counters."""
+        with self._lock:
+            return dict(self._counts)

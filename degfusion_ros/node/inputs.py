@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's subscriptions: what may be usable goes on to be paired, the rest is counted."""
+
+from collections.abc import Callable
+import time
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from degfusion_ros.imaging.encodings import FrameError
+from degfusion_ros.node import compatibility, frames
+from degfusion_ros.node.health import Health
+from degfusion_ros.node.matching import Frame, Nearest, Synchronised
+from degfusion_ros.node.messages import stamp_ns
+from degfusion_ros.node.settings import Settings
+
+STREAMS = ('visible', 'thermal')
+
+
+class InputError(ValueError):
+    """Inputs that cannot be set up as the parameters ask."""
+
+
+def _sensor_qos() -> QoSProfile:
+    # Sensor data as REP-2003 has it. A fresh profile each time: overriding it by parameters
+    # changes the object.
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.VOLATILE)
+
+
+class Inputs:
+    """Both image streams and their camera_info; used by the executor's thread alone."""
+
+    def __init__(
+            self, node: Node, settings: Settings, health: Health, on_pair: Callable[..., None]):
+        """Set up, subscribed to nothing yet; `on_pair` is called with every Pair."""
+        self._node, self._settings, self._health = node, settings, health
+        self._filters, missing = compatibility.message_filters()
+        policy = settings['sync.policy']
+        if policy == 'nearest':
+            self.matching = Nearest(node, settings, on_pair)
+        elif self._filters is None:
+            raise InputError(f'sync.policy {policy} is not to be had: {missing}; use nearest')
+        else:
+            self.matching = Synchronised(self._filters, settings, on_pair)
+        self.infos: dict[str, CameraInfo] = {}  # the newest of each stream by stamp
+        self.topics = {name: self._topic(name) for name in STREAMS}
+        self.paused = False
+        self._unsubscribe: list[Callable[[], None]] = []
+
+    def open(self) -> None:
+        """Subscribe."""
+        for name in STREAMS:
+            raw = self._settings[f'input.{name}.transport'] == 'raw'
+            self._subscribe(
+                Image if raw else CompressedImage, self.topics[name],
+                lambda message, name=name: self._arrived(name, message))
+            self._subscribe(
+                CameraInfo, f'{name}/camera_info',
+                lambda message, name=name: self._informed(name, message))
+
+    def close(self) -> None:
+        """Unsubscribe and forget the frames that wait, which count as dropped by 'reset'."""
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+        self._unsubscribe.clear()
+        self.matching.reset()
+
+    def destroy(self) -> None:
+        """Close for good."""
+        self.close()
+        self.matching.close()
+
+    def pause(self, paused: bool) -> None:
+        """Let frames through or count them as dropped by 'paused'."""
+        self.paused = paused
+        if paused:
+            self.matching.reset()
+
+    def rewind(self) -> None:
+        """Begin anew after time jumped back; a camera_info sent once is kept."""
+        self.matching.reset()
+        for info in self.infos.values():
+            info.header.stamp.sec = info.header.stamp.nanosec = 0
+
+    def _topic(self, name: str) -> str:
+        topic = self._node.resolve_topic_name(f'{name}/image_raw')
+        raw = self._settings[f'input.{name}.transport'] == 'raw'
+        return topic if raw else f'{topic}/compressed'
+
+    def _subscribe(self, kind: type, topic: str, callback: Callable) -> None:
+        _, unsubscribe = compatibility.subscribe(
+            self._node, self._filters, kind, topic, callback, qos_profile=_sensor_qos(),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        self._unsubscribe.append(unsubscribe)
+
+    def _arrived(self, name: str, message: Image | CompressedImage) -> None:
+        self._health.arrived(name)
+        if self.paused:
+            self._health.count(f'dropped.{name}.paused')
+            return
+        try:
+            frames.check(name, message, self._settings)
+        except FrameError as error:
+            self._health.refuse(name, name, error)
+            return
+        try:
+            self.matching.add(name, Frame(message, time.monotonic_ns()))
+        except Exception as error:  # an exception here would end the executor
+            self._health.failed('pairing_error', error)
+
+    def _informed(self, name: str, info: CameraInfo) -> None:
+        known = self.infos.get(name)
+        if known is None or stamp_ns(info.header) >= stamp_ns(known.header):
+            self.infos[name] = info

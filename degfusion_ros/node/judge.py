@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The second thread: looks at the newest pair a few times a second, beside the frames' way."""
+
+from collections.abc import Callable
+import threading
+import time
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from std_msgs.msg import Header
+
+SMALLEST_GAP_S = 0.1  # a scene that never stands still is judged no more often than this
+THUMBNAIL = (16, 16)
+
+
+class Sight(NamedTuple):
+    """A pair to be judged: what the fuser gets, and the header of the frame it came from."""
+
+    visible: np.ndarray
+    thermal: np.ndarray
+    header: Header
+
+
+class Judge:
+    """
+    Calls `judge(sight)` in its own thread: every 1/rate_hz s, on request, on a change of scene.
+
+    `rate_hz` and `scene_change` are functions, so that parameters may change meanwhile.
+    """
+
+    def __init__(
+            self, judge: Callable[[Sight], None], rate_hz: Callable[[], float],
+            scene_change: Callable[[], float], on_error: Callable[[Exception], None]):
+        self._judge, self._on_error = judge, on_error
+        self._rate_hz, self._scene_change = rate_hz, scene_change
+        self._newest: Sight | None = None
+        self._thumbnails: list[np.ndarray] | None = None  # of the pair judged last
+        self._asked = True  # the first pair is judged at once
+        self._changed = False
+        self._began = -1e9
+        self._finished: float | None = None
+        self._stopped = False
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name='judge', daemon=True)
+        self._thread.start()
+
+    def offer(self, visible: np.ndarray, thermal: np.ndarray, header: Header) -> None:
+        """Hand over the newest pair (RGB uint8 HxWx3, float32 HxW in 0..1); never waits."""
+        changed = self._looks_different(visible, thermal)
+        with self._wake:
+            self._newest = Sight(visible, thermal, header)
+            self._changed = changed
+            self._wake.notify()
+
+    def request(self) -> None:
+        """Judge the next pair, whatever the rate says."""
+        with self._wake:
+            self._newest = None  # the next one: not what is already here
+            self._asked = True
+
+    def age_s(self) -> float | None:
+        """Return how many seconds ago a judgement last ended, None before the first."""
+        return None if self._finished is None else time.monotonic() - self._finished
+
+    def close(self) -> None:
+        """Stop, after the judgement that is under way."""
+        with self._wake:
+            self._stopped = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._stopped and (wait := self._seconds_left()) != 0:
+                    self._wake.wait(wait)
+                if self._stopped:
+                    return
+                sight, self._newest = self._newest, None
+                self._asked = self._changed = False
+                self._began = time.monotonic()
+            try:
+                self._thumbnails = _thumbnails(sight.visible, sight.thermal)
+                self._judge(sight)
+                self._finished = time.monotonic()
+            except Exception as error:  # the next pair may be judged well
+                self._on_error(error)
+
+    def _seconds_left(self) -> float | None:
+        """Return how long until the newest pair is due: 0 for now, None for not before a call."""
+        if self._newest is None:
+            return None
+        if self._asked:
+            return 0
+        rate = self._rate_hz()
+        gap = SMALLEST_GAP_S if self._changed else 1 / rate if rate > 0 else None
+        return gap and max(0, self._began + gap - time.monotonic())
+
+    def _looks_different(self, visible: np.ndarray, thermal: np.ndarray) -> bool:
+        threshold, before = self._scene_change(), self._thumbnails
+        if threshold <= 0 or before is None:
+            return False
+        now = _thumbnails(visible, thermal)
+        return max(np.abs(a - b).mean() for a, b in zip(now, before)) > threshold
+
+
+def _thumbnails(visible: np.ndarray, thermal: np.ndarray) -> list[np.ndarray]:
+    """Return both pictures at 16 x 16 in 0..1, from every fourth pixel: cheap."""
+    small = cv2.resize(visible[::4, ::4].copy(), THUMBNAIL, interpolation=cv2.INTER_AREA)
+    return [
+        small.astype(np.float32) / 255,
+        cv2.resize(thermal[::4, ::4].copy(), THUMBNAIL, interpolation=cv2.INTER_AREA)]

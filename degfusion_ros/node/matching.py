@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames of two streams in, pairs out: the package's own pairing, or message_filters'."""
+
+from collections.abc import Callable
+import time
+from typing import NamedTuple
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from std_msgs.msg import Header
+
+from degfusion_ros.node.messages import stamp_ns
+from degfusion_ros.node.settings import Settings
+from degfusion_ros.stream.pairing import Pair, Pairer
+
+NS = 1_000_000_000
+
+
+class Frame(NamedTuple):
+    """A message as it came, not yet looked into, and when (monotonic clock)."""
+
+    message: object
+    arrived_ns: int
+
+    @property
+    def header(self) -> Header:
+        """The message's header; also makes a frame something message_filters can match."""
+        return self.message.header
+
+
+class Nearest:
+    """The nearest stamp after a bounded wait (stream.pairing), woken by a timer."""
+
+    def __init__(self, node: Node, settings: Settings, on_pair: Callable[[Pair], None]):
+        self._node, self._on_pair = node, on_pair
+        self._pairer = Pairer(
+            reference=settings['sync.reference'],
+            max_dt_ns=int(settings['sync.max_dt_s'] * NS),
+            wait_ns=int(settings['sync.wait_s'] * NS),
+            offsets_ns={
+                'visible': int(settings['sync.offset_visible_s'] * NS),
+                'thermal': int(settings['sync.offset_thermal_s'] * NS)},
+            hold_ns=int(settings['sync.hold_s'] * NS),
+            capacity=settings['sync.queue_size'])
+        # Waiting is measured on the steady clock: simulated time may stand still.
+        self._timer = node.create_timer(
+            3600.0, self._poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._timer.cancel()
+
+    def add(self, stream: str, frame: Frame) -> None:
+        """Take a frame; calls on_pair for every pair that it completes."""
+        stamp = stamp_ns(frame.header)
+        self._emit(self._pairer.add(stream, stamp, frame, frame.arrived_ns))
+
+    def reset(self) -> None:
+        """Forget the frames that wait: they count as dropped by 'reset'."""
+        self._pairer.reset()
+        self._timer.cancel()
+
+    def counts(self) -> dict[str, int]:
+        """
+        Return pairs, reused partners, waiting frames and drops by stream and cause.
+
+        Frames of the reference stream = pairs + waiting + dropped; of the other one
+        = pairs - reused + waiting + dropped.
+        """
+        pairer = self._pairer
+        counts = {'pairs': pairer.paired, 'held': pairer.held, 'reused': pairer.reused}
+        for stream, waiting in pairer.waiting.items():
+            counts[f'waiting.{stream}'] = waiting
+            for cause, count in pairer.dropped[stream].items():
+                counts[f'dropped.{stream}.{cause}'] = count
+        return counts
+
+    def close(self) -> None:
+        """Forget the frames that wait, stop the timer."""
+        self.reset()
+        self._node.destroy_timer(self._timer)
+
+    def _poll(self) -> None:
+        self._timer.cancel()
+        self._emit(self._pairer.poll(time.monotonic_ns()))
+
+    def _emit(self, pairs: list[Pair]) -> None:
+        for pair in pairs:
+            self._on_pair(pair)
+        deadline = self._pairer.next_deadline_ns()
+        if deadline is None:
+            self._timer.cancel()
+            return
+        self._timer.timer_period_ns = max(1, deadline - time.monotonic_ns())
+        self._timer.reset()
+
+
+class Synchronised:
+    """message_filters' exact or approximate policy, which tells nothing of what it drops."""
+
+    def __init__(self, filters: object, settings: Settings, on_pair: Callable[[Pair], None]):
+        self._filters, self._settings, self._on_pair = filters, settings, on_pair
+        self._came = {'visible': 0, 'thermal': 0}
+        self._pairs = 0
+        self.reset()
+
+    def add(self, stream: str, frame: Frame) -> None:
+        """Take a frame; calls on_pair for the pair that it completes, if any."""
+        self._came[stream] += 1
+        self._doors[stream].signalMessage(frame)
+
+    def reset(self) -> None:
+        """Begin anew: the synchroniser itself never recovers from a jump back in time."""
+        self._doors = {name: self._filters.SimpleFilter() for name in ('visible', 'thermal')}
+        size = self._settings['sync.queue_size']
+        if self._settings['sync.policy'] == 'exact':
+            joined = self._filters.TimeSynchronizer([*self._doors.values()], size)
+        else:
+            joined = self._filters.ApproximateTimeSynchronizer(
+                [*self._doors.values()], size, self._settings['sync.max_dt_s'])
+        joined.registerCallback(self._matched)
+
+    def counts(self) -> dict[str, int]:
+        """Return pairs, and frames without one yet: whether they wait is not to be known."""
+        alone = {f'dropped.{name}.unmatched': n - self._pairs for name, n in self._came.items()}
+        return {'pairs': self._pairs, **alone}
+
+    def close(self) -> None:
+        """Forget the frames that wait."""
+        self.reset()
+
+    def _matched(self, visible: Frame, thermal: Frame) -> None:
+        self._pairs += 1
+        pair = (visible, thermal)
+        reference, other = pair if self._settings['sync.reference'] == 'visible' else pair[::-1]
+        stamp = stamp_ns(reference.header)
+        self._on_pair(Pair(reference, other, stamp, stamp_ns(other.header) - stamp, False))

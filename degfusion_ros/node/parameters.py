@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The node's parameters, one table: declarations, checks and config/fusion.yaml come from it.
+
+Write config/fusion.yaml anew with `python -m degfusion_ros.node.parameters > config/fusion.yaml`.
+"""
+
+import re
+from typing import NamedTuple
+
+from degfusion_ros.imaging.encodings import THERMAL_ENCODINGS, VISIBLE_ENCODINGS
+
+SIZE = r'[1-9]\d*x[1-9]\d*'  # WIDTHxHEIGHT
+
+START = 'fixed once the node runs'
+CONFIGURE = 'taken at configure'
+ANY = 'any time'
+
+
+class Entry(NamedTuple):
+    """One parameter: a list of two numbers is a low and a high end."""
+
+    name: str
+    default: bool | int | float | str | list
+    about: str
+    range: tuple | None = None
+    unit: str = ''
+    choices: tuple = ()
+    pattern: str = ''  # a regular expression for what may stand instead of a choice
+    change: str = CONFIGURE
+    apart: bool = False  # low and high must differ
+
+    def allowed(self) -> str:
+        """Return in words what the parameter may be."""
+        unit = f' {self.unit}' if self.unit else ''
+        if isinstance(self.default, bool):
+            return 'true or false'
+        if isinstance(self.default, list):
+            order = '<' if self.apart else '<='
+            return f'[low, high] with {self.range[0]} <= low {order} high <= {self.range[1]}{unit}'
+        if self.range:
+            kind = 'an integer' if isinstance(self.default, int) else 'a number'
+            return f'{kind} from {self.range[0]} to {self.range[1]}{unit}'
+        words = list(self.choices) + ([self.unit] if self.pattern else [])
+        return 'one of ' + ', '.join(words) if words else 'a text'
+
+    def cast(self, value: object) -> object:
+        """Return whole numbers as floats where the parameter is one: 2 is as good as 2.0."""
+        if isinstance(self.default, list) and _is_list(value):
+            return [float(v) if _is_number(v) else v for v in value]
+        return float(value) if isinstance(self.default, float) and _is_number(value) else value
+
+    def accept(self, value: object) -> bool | int | float | str | list:
+        """Return `value` in the parameter's own type; raise ValueError naming what is allowed."""
+        value = self.cast(value)
+        if type(value) is not type(self.default) or not self._holds(value):
+            raise ValueError(f'{self.name} must be {self.allowed()}, not {value!r}')
+        return value
+
+    def _holds(self, value) -> bool:
+        if isinstance(value, list):
+            low, high = self.range
+            return (len(value) == 2 and all(isinstance(v, float) for v in value)
+                    and low <= value[0] <= value[1] <= high
+                    and not (self.apart and value[0] == value[1]))
+        if self.range:
+            return self.range[0] <= value <= self.range[1]
+        if self.choices or self.pattern:
+            return value in self.choices or bool(
+                self.pattern and re.fullmatch(self.pattern, value))
+        return True
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_list(value: object) -> bool:
+    return not isinstance(value, (str, bytes)) and hasattr(value, '__iter__')
+
+
+TABLE = (
+    Entry('autostart', False, 'Configure and activate without being asked.', change=START),
+
+    Entry('model.name', 'dgmoe', 'A shipped model, or the path of a .safetensors file.'),
+    Entry('model.device', 'auto', 'Where it runs; auto takes the GPU where there is one.',
+          choices=('auto', 'cpu', 'cuda'), pattern=r'cuda:\d+', unit='cuda:N'),
+    Entry('model.precision', 'auto', 'Arithmetic; auto takes the fastest the device is good at.',
+          choices=('auto', 'float32', 'bfloat16', 'float16')),
+    Entry('model.warm_up_size', '640x512',
+          'Frame size to warm up for at configure; first: the size of the first pair, then.',
+          choices=('first',), pattern=SIZE, unit='WIDTHxHEIGHT'),
+
+    Entry('sync.policy', 'nearest',
+          "nearest: the nearest stamp after a bounded wait; the others are message_filters'.",
+          choices=('nearest', 'exact', 'approximate')),
+    Entry('sync.reference', 'visible', 'The stream whose frames and stamps the output follows.',
+          choices=('visible', 'thermal')),
+    Entry('sync.max_dt_s', 0.05, 'Stamps further apart than this are never a pair.',
+          (0.0, 5.0), 's'),
+    Entry('sync.wait_s', 0.1, 'How long a reference frame waits for its partner at most.',
+          (0.0, 5.0), 's'),
+    Entry('sync.offset_visible_s', 0.0, "Added to the visible camera's stamps before pairing.",
+          (-10.0, 10.0), 's'),
+    Entry('sync.offset_thermal_s', 0.0, "Added to the thermal camera's stamps before pairing.",
+          (-10.0, 10.0), 's'),
+    Entry('sync.hold_s', 0.0, 'Use the last partner again for as long (a shutter closing); 0: no.',
+          (0.0, 10.0), 's'),
+    Entry('sync.queue_size', 16, 'Frames of one stream that may wait for a partner.',
+          (1, 1000), 'frames'),
+
+    Entry('degradation.rate_hz', 2.0,
+          'How often the newest pair is judged; 0: only on request and on a change of scene.',
+          (0.0, 30.0), 'Hz', change=ANY),
+    Entry('degradation.hysteresis', [0.15, 0.25],
+          'Severities below which a label goes and from which it comes.',
+          (0.0, 1.0), change=ANY),
+    Entry('degradation.count', 2, 'Judgements in a row before a label comes or goes.',
+          (1, 50), 'judgements', change=ANY),
+    Entry('degradation.scene_change', 0.1,
+          'Judge at once when the thumbnails differ by this on average; 0: never.',
+          (0.0, 1.0), 'of full scale', change=ANY),
+
+    Entry('thermal.window', [0.0, 0.0],
+          'Raw values (counts, kelvin or Celsius) that become black and white; '
+          'twice the same: by percentile.',
+          (-1e6, 1e6), change=ANY),
+    Entry('thermal.percentile', [1.0, 99.0], 'Percentiles that become black and white.',
+          (0.0, 100.0), '%', change=ANY, apart=True),
+    Entry('thermal.smoothing', 0.9, 'Share of the last window kept in the next: against flicker.',
+          (0.0, 0.999), change=ANY),
+    Entry('thermal.crop_top_px', 0, 'Telemetry rows to cut off the top.',
+          (0, 1000), 'rows', change=ANY),
+    Entry('thermal.crop_bottom_px', 0, 'Telemetry rows to cut off the bottom.',
+          (0, 1000), 'rows', change=ANY),
+    Entry('thermal.invert', False, 'The camera sends black for hot.', change=ANY),
+
+    Entry('registration.file', '',
+          'YAML of the calibrate command that maps thermal to visible; empty: aligned already.'),
+
+    Entry('output.size', 'visible', 'Size of the fused image.',
+          choices=('visible', 'thermal'), pattern=SIZE, unit='WIDTHxHEIGHT'),
+    Entry('output.colour', 'rgb8', 'Encoding of the fused image.',
+          choices=('rgb8', 'bgr8', 'mono8'), change=ANY),
+
+    Entry('input.visible.transport', 'raw', 'compressed takes <topic>/compressed.',
+          choices=('raw', 'compressed')),
+    Entry('input.visible.encoding', 'auto', 'What a frame holds if its own encoding is wrong.',
+          choices=('auto', *VISIBLE_ENCODINGS), change=ANY),
+    Entry('input.thermal.transport', 'raw', 'compressed takes <topic>/compressed.',
+          choices=('raw', 'compressed')),
+    Entry('input.thermal.encoding', 'auto', 'What a frame holds if its own encoding is wrong.',
+          choices=('auto', *THERMAL_ENCODINGS), change=ANY),
+)
+
+
+def to_yaml() -> str:
+    """Return the text of config/fusion.yaml: every parameter, its default and what it means."""
+    lines = [
+        '# Parameters of fusion_node, each with its default. Anything left out keeps it.',
+        '# Written from degfusion_ros/node/parameters.py; a test holds both together.',
+        '/**:', '  ros__parameters:']
+    above = []
+    for entry in TABLE:
+        *groups, name = entry.name.split('.')
+        if groups != above:
+            shared = sum(a == b for a, b in zip(groups, above, strict=False))
+            lines += [''] * (not shared) + [
+                f'{"  " * (2 + depth)}{groups[depth]}:' for depth in range(shared, len(groups))]
+            above = groups
+        pad = '  ' * (2 + len(groups))
+        lines += [f'{pad}# {entry.about}', f'{pad}# {entry.allowed()}; {entry.change}']
+        lines += [f'{pad}{name}: {_scalar(entry.default)}']
+    return '\n'.join(lines) + '\n'
+
+
+def _scalar(value) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"'{value}'" if isinstance(value, str) else str(value)
+
+
+if __name__ == '__main__':
+    print(to_yaml(), end='')

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two threads an active node has besides its executor: the worker and the judge."""
+
+from sensor_msgs.msg import CameraInfo
+
+from degfusion_ros.node.frames import Decoder
+from degfusion_ros.node.health import Health
+from degfusion_ros.node.judge import Judge
+from degfusion_ros.node.outputs import Outputs
+from degfusion_ros.node.pipeline import Pipeline
+from degfusion_ros.node.settings import Settings
+from degfusion_ros.node.verdicts import Verdicts
+from degfusion_ros.stream.mailbox import Mailbox
+from degfusion_ros.stream.pairing import Pair
+
+PATIENCE_S = 60.0  # for the frame in hand when the node stops
+
+
+class Running:
+    """Lives from activate to deactivate; starts its threads when made."""
+
+    def __init__(
+            self, settings: Settings, fuser: object, decoder: Decoder, outputs: Outputs,
+            infos: dict[str, CameraInfo], health: Health, warm_sizes: set[tuple[int, int]]):
+        self._outputs, self._health = outputs, health
+        self._closing = False
+        verdicts = Verdicts(fuser, settings, outputs, health)
+        self.judge = Judge(
+            verdicts, rate_hz=lambda: settings['degradation.rate_hz'],
+            scene_change=lambda: settings['degradation.scene_change'],
+            on_error=lambda error: self._failed('judge_error', error))
+        self.pipeline = Pipeline(
+            settings, fuser, decoder, self.judge, verdicts, outputs, infos, health, warm_sizes)
+        self._mailbox: Mailbox[Pair] = Mailbox(
+            self.pipeline, on_drop=self._count_drop, name='worker',
+            on_error=lambda error: self._failed('dropped.pairs.internal_error', error))
+
+    def put(self, pair: Pair) -> None:
+        """Hand over the newest pair; one that still waits is dropped as 'busy'."""
+        self._mailbox.put(pair)
+
+    def close(self) -> None:
+        """End both threads after what they have in hand; a waiting pair counts as 'stopped'."""
+        self._closing = True
+        if not self._mailbox.close(timeout_s=PATIENCE_S):
+            self._health.complain('worker', f'the worker has not ended after {PATIENCE_S:.0f} s')
+        self.judge.close()
+
+    def _failed(self, key: str, error: Exception) -> None:
+        if self._outputs.can_publish():  # nothing can be, once ROS has shut down
+            self._health.failed(key, error)
+
+    def _count_drop(self, pair: Pair) -> None:
+        self._health.count(f'dropped.pairs.{"stopped" if self._closing else "busy"}')

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the judge finds: the fuser's refreshed weights, steadied labels, severities."""
+
+from degfusion_ros.node.health import Health
+from degfusion_ros.node.judge import Sight
+from degfusion_ros.node.outputs import Outputs
+from degfusion_ros.node.settings import Settings
+from degfusion_ros.stream.labels import LabelFilter
+
+MODALITIES = ('visible', 'thermal')
+
+
+class Verdicts:
+    """Judges a sight when called; runs in the judge's thread."""
+
+    def __init__(self, fuser: object, settings: Settings, outputs: Outputs, health: Health):
+        self._fuser, self._settings = fuser, settings
+        self._outputs, self._health = outputs, health
+        self._filters: dict[str, LabelFilter] = {}
+        self._steadied_by: tuple | None = None
+        self.labels: dict[str, tuple[str, ...]] = {}  # modality -> what was published last
+
+    def __call__(self, sight: Sight) -> None:
+        """Refresh the fuser's weights from a pair and publish what was seen in it."""
+        with self._health.stages.measure('judge'):
+            found = self._fuser.refresh(sight.visible, sight.thermal)
+        judged = {}
+        for modality in MODALITIES:
+            severities = getattr(found, modality)
+            labels = self._filter(modality).update(severities, found.unsure[modality])
+            judged[modality] = (severities, labels)
+            if labels != self.labels.get(modality):
+                self.labels = {**self.labels, modality: labels}
+                self._outputs.labels(modality, labels)
+        self._outputs.scores(sight.header, judged)
+        self._health.count('judged')
+
+    def _filter(self, modality: str) -> LabelFilter:
+        (off, on), count = self._settings['degradation.hysteresis'], \
+            self._settings['degradation.count']
+        if (off, on, count) != self._steadied_by:
+            self._filters = {name: LabelFilter(on=on, off=off, count=count) for name in MODALITIES}
+            self._steadied_by = (off, on, count)
+        return self._filters[modality]
