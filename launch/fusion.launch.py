@@ -43,12 +43,10 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def camera(modality: str) -> list[tuple]:
-    """Remap a camera's image, its compressed form and the camera_info next to it."""
+    """Remap a camera's image and the camera_info next to it; compressed follows the image."""
     image = LaunchConfiguration(f'{modality}_topic')
     beside = PythonExpression(["'/'.join('", image, "'.split('/')[:-1] + ['camera_info'])"])
-    return [(f'{modality}/image_raw', image),
-            (f'{modality}/image_raw/compressed', [image, '/compressed']),
-            (f'{modality}/camera_info', beside)]
+    return [(f'{modality}/image_raw', image), (f'{modality}/camera_info', beside)]
 
 
 def images_through_shared_memory() -> list[SetEnvironmentVariable]:

@@ -2,12 +2,17 @@
 """The launch files hold to the arguments, parameters, topics and files there are."""
 
 import importlib.util
+import os
 from pathlib import Path
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
+import rclpy
+from rclpy.context import Context
 import yaml
+
+from degfusion_ros.node.fusion_node import FusionNode
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / 'launch'
@@ -28,21 +33,24 @@ class Recorded:
 
 class Recorder(ModuleType):
     def __getattr__(self, name):
+        if name.startswith('__'):
+            raise AttributeError(name)
         return type(name, (Recorded,), {})
 
 
 @pytest.fixture
 def described(request, monkeypatch):
     """Run a launch file without launch, which pip does not have; return what it made."""
-    for name in ('launch', 'launch.actions', 'launch.conditions', 'launch.substitutions',
-                 'launch.launch_description_sources', 'launch_ros', 'launch_ros.actions',
-                 'launch_ros.parameter_descriptions', 'launch_ros.substitutions'):
-        monkeypatch.setitem(sys.modules, name, Recorder(name))
     Recorded.made.clear()
-    spec = importlib.util.spec_from_file_location('described', LAUNCH / request.param)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.generate_launch_description()
+    with monkeypatch.context() as patch:
+        for name in ('launch', 'launch.actions', 'launch.conditions', 'launch.substitutions',
+                     'launch.launch_description_sources', 'launch_ros', 'launch_ros.actions',
+                     'launch_ros.parameter_descriptions', 'launch_ros.substitutions'):
+            patch.setitem(sys.modules, name, Recorder(name))
+        spec = importlib.util.spec_from_file_location('described', LAUNCH / request.param)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        module.generate_launch_description()
     return list(Recorded.made)
 
 
@@ -83,11 +91,28 @@ def test_parameters_it_sets_are_parameters_of_the_node(described):
 
 
 @pytest.mark.parametrize('described', ['fusion.launch.py'], indirect=True)
-def test_remaps_the_topics_of_the_contract(described):
-    node, = of(described, 'LifecycleNode')
-    assert {topic for topic, _ in node.kwargs['remappings']} == {
-        f'{modality}/{topic}' for modality in ('visible', 'thermal')
-        for topic in ('image_raw', 'image_raw/compressed', 'camera_info')}
+def test_the_node_subscribes_to_what_is_remapped(described, monkeypatch):
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    launched, = of(described, 'LifecycleNode')
+    remapped = {topic: f'/camera/number{number}'
+                for number, (topic, _) in enumerate(launched.kwargs['remappings'])}
+    rules = [word for old, new in remapped.items() for word in ('-r', f'{old}:={new}')]
+    context = Context()
+    rclpy.init(context=context, domain_id=os.getpid() % 100 + 1)
+    model = SimpleNamespace(name='none', device='cpu', precision='float32')
+    node = FusionNode(
+        load=lambda *_: model, context=context,
+        cli_args=['--ros-args', *rules, '-p', 'model.warm_up_size:=first'])
+    try:
+        node.trigger_configure()
+        node.trigger_activate()
+        found = dict(node.get_subscriber_names_and_types_by_node(node.get_name(), '/'))
+        assert set(remapped.values()) <= set(found)
+        assert not {f'/{topic}' for topic in remapped} & set(found)
+    finally:
+        node.close()
+        node.destroy_node()
+        context.try_shutdown()
 
 
 @pytest.mark.parametrize('described', ['replay.launch.py'], indirect=True)
@@ -99,10 +124,27 @@ def test_replay_runs_on_the_clock_of_the_bag(described):
     assert '--clock' in play.kwargs['cmd']
 
 
+# launch comes with ROS 2, not with pip, and the folder launch/ is no such module.
+REASON = 'needs launch_ros'
+
+
 @pytest.mark.parametrize(('file', 'expected'), [
     ('fusion.launch.py', FUSION), ('replay.launch.py', REPLAY)])
 def test_real_launch_takes_the_file(file, expected):
-    pytest.importorskip('launch_ros.actions', reason='launch comes with ROS 2, not with pip')
+    pytest.importorskip('launch_ros.actions', reason=REASON)
     from launch.launch_description_sources import get_launch_description_from_python_launch_file
     description = get_launch_description_from_python_launch_file(str(LAUNCH / file))
     assert {argument.name for argument in description.get_launch_arguments()} >= expected
+
+
+@pytest.mark.parametrize(('image', 'expected'), [
+    ('/front/rgb/image_raw', '/front/rgb/camera_info'), ('thermal', 'camera_info')])
+def test_real_launch_finds_the_camera_info_beside_the_image(image, expected):
+    pytest.importorskip('launch_ros.actions', reason=REASON)
+    from launch import LaunchContext
+    from launch.launch_description_sources import load_python_launch_file_as_module
+    module = load_python_launch_file_as_module(str(LAUNCH / 'fusion.launch.py'))
+    context = LaunchContext()
+    context.launch_configurations['visible_topic'] = image
+    remapped = {topic: new.perform(context) for topic, new in module.camera('visible')}
+    assert remapped == {'visible/image_raw': image, 'visible/camera_info': expected}
