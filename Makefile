@@ -13,6 +13,9 @@ REQUIREMENTS := requirements.txt requirements-test.txt
 ifdef ROS_DISTRO
 VENV := .venv-$(ROS_DISTRO)
 VENV_FLAGS := --system-site-packages
+# NumPy keeps the major version that cv_bridge was compiled for.
+NEXT_NUMPY := import numpy; print(int(numpy.__version__.split(".")[0]) + 1)
+LIMITS = 'numpy<$(shell python3 -c '$(NEXT_NUMPY)')'
 else
 VENV := .venv
 REQUIREMENTS += requirements-ros.txt
@@ -35,7 +38,7 @@ environment: $(STAMP)
 
 $(STAMP): $(REQUIREMENTS) | $(PYTHON)
 	@echo 'Installing the requirements, the first time some 6 GB: minutes'
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check $(REQUIREMENTS:%=-r %)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check $(REQUIREMENTS:%=-r %) $(LIMITS)
 	@echo '*' > $(VENV)/.gitignore
 	@touch $@
 
