@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clean visible-thermal pairs from disk, and an endless stream of degraded samples of them."""
 
-import hashlib
 from dataclasses import dataclass
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -174,3 +174,8 @@ class Reservoir:
         chosen = self._rng.choice(len(self._items), size=count, replace=False)
         keys = self._items[0]
         return {k: torch.stack([self._items[i][k] for i in chosen]) for k in keys}
+
+    def draw_one(self, key: str, count: int) -> torch.Tensor:
+        """Stack one entry of `count` random samples, some perhaps twice."""
+        chosen = self._rng.integers(len(self._items), size=count)
+        return torch.stack([self._items[i][key] for i in chosen])

@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """CLIP towers from open_clip: the small one trained here, or a published one from a file."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import open_clip
+from peft import LoraConfig, LoraModel
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
-from torch import nn
 
 SMALL = 'degfusion-small'
 # LoRA sites of open_clip's ViT. `attn.out_proj` is left out: with fused attention it gets no
 # gradient, yet changes the output once merged.
 LORA_TARGETS = ('attn', 'c_fc', 'c_proj')
-_WORDS = ('a', 'visible', 'thermal', 'image', 'with', 'and', 'clean', 'light', 'moderate', 'heavy',
-          'fog', 'low', 'overexposure', 'rain', 'noise', 'blur', 'stripe', 'contrast')
+_WORDS = ('a', 'visible', 'thermal', 'image', 'with', 'and', 'clean', 'slight', 'moderate', 'heavy',
+          'fog', 'low', 'light', 'overexposure', 'rain', 'noise', 'blur', 'stripe', 'contrast')
 
 
 class WordTokenizer:
@@ -39,7 +38,8 @@ class WordTokenizer:
         return out
 
 
-def create_clip(name: str = SMALL, weights: str | Path | None = None):
+def create_clip(name: str = SMALL, weights: str | Path | None = None,
+                ) -> tuple[open_clip.CLIP, Callable[[list[str]], torch.Tensor]]:
     """
     Build a CLIP model and its tokenizer; without `weights` it is randomly initialised.
 
@@ -58,23 +58,18 @@ def create_clip(name: str = SMALL, weights: str | Path | None = None):
     return clip, tokenizer
 
 
-def add_lora(clip: nn.Module, rank: int = 8) -> list[nn.Parameter]:
-    """Freeze `clip`, add LoRA adapters to its image tower; return the parameters that train."""
+def add_lora(clip: open_clip.CLIP, rank: int = 8) -> LoraModel:
+    """Freeze `clip` and add LoRA adapters, which alone train, to its image tower (in place)."""
     clip.requires_grad_(False)
-    inject_adapter_in_model(
-        LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=list(LORA_TARGETS)), clip.visual)
-    return [p for p in clip.visual.parameters() if p.requires_grad]
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=list(LORA_TARGETS))
+    return LoraModel(clip.visual, config, 'default')
 
 
-def merge_lora(clip: nn.Module) -> None:
-    """Fold the adapters into the base weights in place; state keys are the base model's again."""
-    for parent in list(clip.visual.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, LoraLayer):
-                child.merge()
-                setattr(parent, name, child.get_base_layer())
-
-
-def adapters(clip: nn.Module) -> dict[str, torch.Tensor]:
+def adapters(lora: LoraModel) -> dict[str, torch.Tensor]:
     """Return the LoRA tensors alone, for saving beside published base weights."""
-    return {k: v for k, v in clip.visual.state_dict().items() if 'lora_' in k}
+    return {k: v.contiguous() for k, v in lora.model.state_dict().items() if 'lora_' in k}
+
+
+def merge_lora(clip: open_clip.CLIP, lora: LoraModel) -> None:
+    """Fold the adapters into the base weights; state keys are the base model's again."""
+    clip.visual = lora.merge_and_unload()

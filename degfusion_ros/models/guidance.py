@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from degfusion_ros.models.clip import SMALL, create_clip
+from degfusion_ros.models.clip import create_clip, SMALL
 from degfusion_ros.models.labels import LABELS
 
 VECTOR_SIZE = 512

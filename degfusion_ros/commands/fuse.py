@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`fuse`: restore and fuse a folder of pairs, each judged on its own."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.progress import track
+
+HELP = 'fuse two folders of images paired by file stem'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument('--visible', type=Path, required=True, help='folder of visible images')
+    parser.add_argument('--thermal', type=Path, required=True, help='folder of thermal images')
+    parser.add_argument('--output', type=Path, required=True, help='folder for the results')
+    parser.add_argument('--model', default='dgmoe', help='shipped name or .safetensors path')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
+    parser.add_argument('--precision', default='auto',
+                        help='auto, float32, bfloat16 or float16')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write fused/, visible/, thermal/ and degradation.jsonl; bad pairs are named and skipped."""
+    from degfusion_ros.fuser import Fuser, OUTPUTS
+    from degfusion_ros.learning.pairs import find_pairs
+    pairs = find_pairs(args.visible, args.thermal)
+    fuser = Fuser.load(args.model, args.device, args.precision)
+    for name in OUTPUTS:
+        (args.output / name).mkdir(parents=True, exist_ok=True)
+    log, bad = args.output / 'degradation.jsonl', 0
+    with open(f'{log}.part', 'w') as lines:
+        for stem, paths in track(pairs.items(), description='fusing'):
+            try:
+                visible, thermal = read_pair(*paths)
+                told = fuser.refresh(visible, thermal)
+                fusion = fuser.fuse(visible, thermal, OUTPUTS)
+            except (ValueError, RuntimeError) as error:
+                print(f'fuse: {stem}: {error}')
+                bad += 1
+                continue
+            write(args.output / 'fused' / f'{stem}.png', fusion.fused[..., ::-1])
+            write(args.output / 'visible' / f'{stem}.png', fusion.visible[..., ::-1])
+            write(args.output / 'thermal' / f'{stem}.png', fusion.thermal)
+            lines.write(json.dumps({'name': stem, 'visible': told.visible,
+                                    'thermal': told.thermal}) + '\n')
+    os.replace(f'{log}.part', log)
+    print(f'{len(pairs) - bad} pairs fused into {args.output}' + (f', {bad} not' if bad else ''))
+    return 1 if bad else 0
+
+
+def read_pair(visible: Path, thermal: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a pair as the Fuser takes it: uint8 RGB, and uint8 or uint16 of the same size."""
+    colour = cv2.imread(str(visible), cv2.IMREAD_COLOR)
+    heat = cv2.imread(str(thermal), cv2.IMREAD_UNCHANGED)
+    for path, image in ((visible, colour), (thermal, heat)):
+        if image is None:
+            raise ValueError(f'{path}: not a readable image')
+    if heat.ndim == 3:
+        heat = cv2.cvtColor(heat[..., :3], cv2.COLOR_BGR2GRAY)
+    if heat.shape != colour.shape[:2]:
+        heat = cv2.resize(heat, colour.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return cv2.cvtColor(colour, cv2.COLOR_BGR2RGB), heat
+
+
+def write(path: Path, image: np.ndarray) -> None:
+    """Write a PNG whole or not at all; raises OSError naming the file."""
+    done, data = cv2.imencode('.png', np.ascontiguousarray(image))
+    if not done:
+        raise OSError(f'{path}: cannot be encoded as PNG')
+    part = path.with_suffix('.part')
+    part.write_bytes(data.tobytes())
+    os.replace(part, path)

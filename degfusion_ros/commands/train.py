@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`train guidance` and `train fusion`: the two training stages."""
+
+import argparse
+from pathlib import Path
+
+import yaml
+
+HELP = 'train the guidance or the fusion network'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    stages = parser.add_subparsers(dest='stage', required=True)
+    for stage, text in (('guidance', 'stage one: CLIP, LoRA, the degradation vector'),
+                        ('fusion', 'stage two: PKDM, experts and heads')):
+        one = stages.add_parser(stage, help=text)
+        one.add_argument('--config', type=Path, required=True, help='YAML, see config/train')
+        one.add_argument('--data', type=Path, required=True,
+                         help='folder with SET/visible and SET/thermal')
+        one.add_argument('--output', type=Path, default=Path('runs') / stage)
+        one.add_argument('--resume', action='store_true', help='go on from the last checkpoint')
+        if stage == 'fusion':
+            one.add_argument('--guidance', type=Path, required=True,
+                             help='guidance.safetensors of the first stage')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, and print the path of the result."""
+    from degfusion_ros.learning import fusion_training, guidance_training
+    config = yaml.safe_load(args.config.read_text())
+    if not isinstance(config, dict):
+        raise ValueError(f'{args.config}: not a table of settings; see config/train')
+    if args.stage == 'guidance':
+        done = guidance_training.train(config, args.output, args.data, args.resume)
+    else:
+        done = fusion_training.train(config, args.output, args.data, args.guidance, args.resume)
+    print(done)
+    return 0

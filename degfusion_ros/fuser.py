@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one way in: a checkpoint becomes refresh (slow, cached) and fuse (fast, every frame)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+import threading
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from degfusion_ros.imaging.thermal import ThermalScaler
+from degfusion_ros.imaging.views import guidance_view
+from degfusion_ros.models import checkpoint
+from degfusion_ros.models.dgmoe import MULTIPLE
+from degfusion_ros.models.experts import Folded
+from degfusion_ros.models.guidance import VECTOR_SIZE
+from degfusion_ros.models.labels import LABELS, THERMAL_LABELS, VISIBLE_LABELS
+
+__all__ = ['Degradation', 'Fuser', 'FuserError', 'Fusion', 'OUTPUTS', 'THERMAL_LABELS',
+           'VISIBLE_LABELS']
+
+OUTPUTS = ('fused', 'visible', 'thermal')
+SMALLEST = 32
+_WEIGHTS = Path(__file__).parent / 'weights'
+_PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
+# A label is active from even odds on; all labels below even odds, with one near it, is 'unsure'.
+_ACTIVE, _DOUBT = 0.5, 0.35
+
+
+class FuserError(RuntimeError):
+    """A model, device or image that cannot be used; one line says which, why and what to do."""
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """
+    What is wrong with a pair.
+
+    `visible` and `thermal` map every label to a severity in 0..1; `*_labels` are the active ones,
+    most severe first, or ('clean',), or ('unsure',); `vector` is d_deg, float32 (512,).
+    """
+
+    visible: dict[str, float]
+    thermal: dict[str, float]
+    visible_labels: tuple[str, ...]
+    thermal_labels: tuple[str, ...]
+    unsure: dict[str, bool]
+    vector: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """Results of one pair, None where not asked for: uint8 HxWx3 RGB, HxWx3 RGB and HxW."""
+
+    fused: np.ndarray | None = None
+    visible: np.ndarray | None = None
+    thermal: np.ndarray | None = None
+
+
+class Fuser:
+    """
+    Fuse aligned visible and thermal images under degradation.
+
+    `refresh` judges a pair and folds the experts it calls for into plain convolutions; `fuse` runs
+    the folded network. They may be called from different threads: the folded weights are swapped
+    in between two frames. Until the first refresh a neutral vector steers.
+    """
+
+    def __init__(self, network: torch.nn.Module, guidance: torch.nn.Module, name: str,
+                 device: str, precision: str):
+        self.name, self.device, self.precision = name, device, precision
+        self._dtype = _PRECISIONS[precision]
+        self._network = network.eval().requires_grad_(False).to(
+            device, memory_format=torch.channels_last)
+        self._guidance = guidance.eval().requires_grad_(False).to(device)
+        self._swap, self._judging = threading.Lock(), threading.Lock()
+        self._apply(torch.zeros(1, VECTOR_SIZE, device=device))
+
+    @classmethod
+    def load(cls, model: str | Path = 'dgmoe', device: str = 'auto',
+             precision: str = 'auto') -> 'Fuser':
+        """
+        Load a shipped model by name, or a .safetensors file by path.
+
+        `device`: auto, cpu, cuda or cuda:N. `precision`: auto (the fastest that the device
+        multiplies natively), float32, bfloat16 or float16. Raises FuserError.
+        """
+        path = Path(model) if str(model).endswith('.safetensors') else \
+            _WEIGHTS / f'{model}.safetensors'
+        if path.parent == _WEIGHTS and not path.is_file():
+            shipped = ', '.join(sorted(p.stem for p in _WEIGHTS.glob('*.safetensors'))) or 'none'
+            raise FuserError(f'model {str(model)!r}: not a shipped model (there are: {shipped}); '
+                             'give one of these or the path of a .safetensors file')
+        device = _device(device)
+        precision = _precision(precision, device)
+        try:
+            network, guidance = checkpoint.load(path)
+        except checkpoint.CheckpointError as error:
+            raise FuserError(str(error)) from error
+        return cls(network, guidance, path.stem, device, precision)
+
+    def refresh(self, visible: np.ndarray, thermal: np.ndarray) -> Degradation:
+        """Judge a pair (images as in `fuse`) and steer all later frames by it."""
+        visible, thermal = _checked(visible, thermal)
+        views = np.stack([guidance_view(visible), guidance_view(_bytes(thermal))])
+        views = torch.from_numpy(views).permute(0, 3, 1, 2)[None].to(self.device)
+        with self._judging, torch.inference_mode(), self._autocast():
+            told = self._guidance(views)
+        self._apply(told.vector.float())
+        return _degradation(told)
+
+    def fuse(self, visible: np.ndarray, thermal: np.ndarray,
+             outputs: tuple[str, ...] = ('fused',)) -> Fusion:
+        """
+        Fuse one pair; only `outputs` (of 'fused', 'visible', 'thermal') are computed.
+
+        `visible` is uint8 HxWx3 RGB; `thermal`, of the same height and width, is uint8, float32 in
+        0..1, or uint16 raw counts (stretched between its own 1st and 99th percentile). Height and
+        width are at least 32. Raises FuserError.
+        """
+        unknown = set(outputs) - set(OUTPUTS)
+        if unknown or not outputs:
+            raise FuserError(f'outputs {tuple(outputs)}: choose from {OUTPUTS}')
+        visible, thermal = _checked(visible, thermal)
+        with torch.inference_mode():
+            colour = torch.from_numpy(visible).to(self.device).permute(2, 0, 1)[None]
+            heat = torch.from_numpy(thermal).to(self.device)[None, None]
+            colour = colour.float().div_(255)
+            heat = heat.float().div_(255) if heat.dtype == torch.uint8 else heat
+            with self._swap:
+                routes = self._routes
+            with self._autocast():
+                out = self._network(_padded(colour), _padded(heat), routes, tuple(outputs))
+            size = visible.shape[:2]
+            return Fusion(*(_image(getattr(out, name), size) if name in outputs else None
+                            for name in OUTPUTS))
+
+    def warm_up(self, height: int, width: int) -> None:
+        """Run every output once at this size, so that the first real frame is not slow."""
+        visible = np.zeros((height, width, 3), np.uint8)
+        self.fuse(visible, visible[..., 0], OUTPUTS)
+
+    def _apply(self, vector: torch.Tensor) -> None:
+        with torch.inference_mode():
+            routes = self._network.route(vector)
+            # cast once here, not once a frame
+            routes = {part: [[Folded(*(_static(t, self._dtype) for t in f)) for f in block]
+                             for block in blocks] for part, blocks in routes.items()}
+        with self._swap:
+            self._routes = routes
+
+    def _autocast(self):
+        return torch.autocast(torch.device(self.device).type, self._dtype,
+                              enabled=self._dtype != torch.float32)
+
+
+def _static(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    layout = torch.channels_last if tensor.dim() == 4 else torch.preserve_format
+    return tensor.to(dtype, memory_format=layout)
+
+
+def _device(device: str) -> str:
+    if device == 'auto':
+        return 'cuda' if torch.cuda.is_available() else 'cpu'
+    if device == 'cpu' or (device.split(':')[0] == 'cuda' and torch.cuda.is_available()):
+        return device
+    raise FuserError(f'device {device!r}: not there (torch {torch.__version__} sees '
+                     f'{torch.cuda.device_count()} CUDA devices); use auto or cpu')
+
+
+def _precision(precision: str, device: str) -> str:
+    if precision == 'auto':
+        if device != 'cpu':
+            return 'float16'
+        return 'bfloat16' if torch.cpu._is_avx512_bf16_supported() else 'float32'
+    if precision not in _PRECISIONS:
+        raise FuserError(f'precision {precision!r}: choose from auto, {", ".join(_PRECISIONS)}')
+    return precision
+
+
+def _checked(visible: np.ndarray, thermal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if visible.dtype != np.uint8 or visible.ndim != 3 or visible.shape[2] != 3:
+        raise FuserError(f'visible image: {visible.dtype} {visible.shape}, not uint8 HxWx3 RGB')
+    if thermal.ndim != 2 or thermal.dtype not in (np.uint8, np.uint16, np.float32):
+        raise FuserError(f'thermal image: {thermal.dtype} {thermal.shape}, not uint8, uint16 or '
+                         'float32 HxW')
+    if visible.shape[:2] != thermal.shape:
+        raise FuserError(f'thermal image: {thermal.shape[1]}x{thermal.shape[0]} where the visible '
+                         f'is {visible.shape[1]}x{visible.shape[0]}; register them first')
+    if min(thermal.shape) < SMALLEST:
+        raise FuserError(f'images: {thermal.shape[1]}x{thermal.shape[0]}, smaller than '
+                         f'{SMALLEST}x{SMALLEST}')
+    if thermal.dtype == np.uint16:
+        thermal = ThermalScaler()(thermal)
+    return np.ascontiguousarray(visible), np.ascontiguousarray(thermal)
+
+
+def _bytes(thermal: np.ndarray) -> np.ndarray:
+    if thermal.dtype == np.uint8:
+        return thermal
+    return (np.clip(thermal, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _padded(image: torch.Tensor) -> torch.Tensor:
+    bottom, right = (-n % MULTIPLE for n in image.shape[2:])
+    if bottom or right:
+        image = functional.pad(image, (0, right, 0, bottom), mode='reflect')
+    return image.contiguous(memory_format=torch.channels_last)
+
+
+def _image(image: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
+    cut = image[0, :, :size[0], :size[1]].float()
+    out = cut.mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8).permute(1, 2, 0)
+    return out.contiguous().cpu().numpy()[..., 0] if out.shape[2] == 1 else \
+        out.contiguous().cpu().numpy()
+
+
+def _degradation(told) -> Degradation:
+    severities, active, unsure = {}, {}, {}
+    for modality, names in LABELS.items():
+        presence = getattr(told, modality)[0].float().sigmoid().tolist()
+        severity = getattr(told, f'{modality}_severity')[0].float().tolist()
+        severities[modality] = {n: p * s if p < _ACTIVE else s
+                                for n, p, s in zip(names, presence, severity)}
+        found = sorted((n for n, p in zip(names, presence) if p >= _ACTIVE),
+                       key=lambda n: -severities[modality][n])
+        unsure[modality] = not found and max(presence) >= _DOUBT
+        active[modality] = tuple(found) or (('unsure',) if unsure[modality] else ('clean',))
+    return Degradation(severities['visible'], severities['thermal'], active['visible'],
+                       active['thermal'], unsure, told.vector[0].float().cpu().numpy())

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stage two: train the fusion network on degraded frames, steered by a frozen guidance."""
+
+from pathlib import Path
+
+from safetensors.torch import load_file
+import torch
+from torch import nn
+
+from degfusion_ros.learning import losses
+from degfusion_ros.learning.loop import Loop, stream_loader, TrainingError
+from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
+from degfusion_ros.models import checkpoint
+from degfusion_ros.models.dgmoe import DgMoe, TASKS
+from degfusion_ros.models.experts import balance_loss, mutual_information
+
+OUTPUTS = ('fused', 'visible', 'thermal')
+
+
+class FusionTask(nn.Module):
+    """The network and its losses; one call is one training step's forward pass."""
+
+    def __init__(self, network: DgMoe, weights: dict[str, float]):
+        super().__init__()
+        self.network, self.weights = network, weights
+
+    def forward(self, batch: dict[str, torch.Tensor], many: torch.Tensor,
+                ) -> dict[str, torch.Tensor]:
+        """Return named losses; `many` are further vectors, for the routers' statistics only."""
+        crops = [batch[k].flatten(0, 1).float().div(255) for k in ('degraded', 'clean')]
+        (bad_visible, bad_thermal), (visible, thermal) = (
+            (x[:, :3].contiguous(memory_format=torch.channels_last), x[:, 3:]) for x in crops)
+        out = self.network(bad_visible, bad_thermal, self.network.route(batch['vector']), OUTPUTS)
+        with torch.autocast(bad_visible.device.type, enabled=False):
+            found = self._image_losses(out, visible, thermal)
+            found |= self._router_losses(many)
+            found['total'] = sum(self.weights[k] * v for k, v in found.items())
+        return found
+
+    def _image_losses(self, out, visible, thermal) -> dict[str, torch.Tensor]:
+        light, fused = losses.luminance(visible), losses.luminance(out.fused)
+        colour = losses.chroma(visible)
+        return {
+            'visible': losses.restoration_loss(out.visible, visible),
+            'thermal': losses.restoration_loss(out.thermal, thermal),
+            # the paper lets PKDM define its own target; the clean source holds it to the truth
+            'enhanced': (out.enhanced.derained - visible).abs().mean(),
+            'max': losses.max_loss(fused, light, thermal),
+            'gradient': losses.gradient_loss(fused, light, thermal),
+            # squared: the source that is told worse weighs more, so that neither is given up
+            'structure': losses.structure_loss(fused, light) ** 2
+            + losses.structure_loss(fused, thermal) ** 2,
+            'fidelity': losses.fidelity_loss(light, fused) ** 2
+            + losses.fidelity_loss(thermal, fused) ** 2,
+            'warmth': losses.warmth_loss(fused, thermal),
+            'chroma': (losses.chroma(out.fused) - colour).abs().mean(),
+            'range': (out.fused - out.fused.clamp(0, 1)).abs().mean(),
+        }
+
+    def _router_losses(self, many: torch.Tensor) -> dict[str, torch.Tensor]:
+        routers = self.network.routers
+        flat = [r for part in routers.values() for r in part]
+        pairs = list(zip(*(routers[t] for t in TASKS)))
+        return {'balance': sum(balance_loss(r, many) for r in flat) / len(flat),
+                'information': -sum(mutual_information(p, many) for p in pairs) / len(pairs)}
+
+
+def train(config: dict, folder: Path, data: Path, guidance_file: Path,
+          resume: bool = False) -> Path:
+    """
+    Run `config` (config/train/fusion.yaml) and write dgmoe.safetensors, guidance included.
+
+    Every checkpoint period also writes the averaged weights so far, ready for `fuse`.
+    """
+    torch.manual_seed(config['seed'])
+    if not Path(guidance_file).is_file():
+        raise TrainingError(f'{guidance_file}: no such guidance; run `train guidance` first')
+    guidance, guidance_state = checkpoint.load_guidance(guidance_file)
+    guidance.eval().requires_grad_(False)
+    task = FusionTask(DgMoe(**config['network']).to(memory_format=torch.channels_last),
+                      config['losses'])
+    if config.get('start_from'):
+        task.network.load_state_dict({k.removeprefix('network.'): v for k, v in
+                                      load_file(config['start_from']).items()
+                                      if k.startswith('network.')})
+    loop = Loop(task, folder, config['lr'], config['steps'], ema=config['ema'],
+                warm_up=config['warm_up'])
+    if resume:
+        loop.resume()
+    folders = PairFolders(root=data, **config['data'])
+    stream = DegradedStream(folders.load(), config['seed'] + loop.step, config['crops'],
+                            config['crop'])
+    samples = Reservoir(stream_loader(stream, config['workers']), config['reservoir'],
+                        config['seed'])
+    guidance.to(loop.device)
+
+    @torch.inference_mode()
+    def prepare(sample: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        with loop.autocast():
+            vector = guidance(sample.pop('views')[None].to(loop.device)).vector[0]
+        return {**sample, 'vector': vector.float().cpu().clone()}
+
+    samples.fill(max(config['frames'] * 4, 64), prepare)
+
+    def step_losses(step: int) -> dict[str, torch.Tensor]:
+        samples.fill(config['fresh'], prepare)
+        batch = {k: v.to(loop.device) for k, v in samples.draw(config['frames']).items()}
+        many = samples.draw_one('vector', 64).to(loop.device)
+        with loop.autocast():
+            return loop.model(batch, many)
+
+    out = Path(folder) / 'dgmoe.safetensors'
+
+    def export() -> None:
+        network = {k.removeprefix('network.'): v for k, v in loop.averaged().items()}
+        checkpoint.save(out, network, guidance_state, task.network.config, loop.step)
+
+    loop.run(step_losses, 'fusion', {config['export_steps']: export})
+    return out

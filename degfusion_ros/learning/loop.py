@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every training run shares: devices, progress, TensorBoard, checkpoints and resuming."""
+
+from collections.abc import Callable, Iterator
+import math
+import os
+from pathlib import Path
+import time
+
+from accelerate import Accelerator
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+
+
+class TrainingError(RuntimeError):
+    """A run that cannot start or go on; the message says why in one line."""
+
+
+def cosine(step: int, total: int, warm_up: int = 50, floor: float = 0.02) -> float:
+    """Return the learning-rate factor: linear warm-up, then half a cosine down to `floor`."""
+    if step < warm_up:
+        return (step + 1) / warm_up
+    t = min((step - warm_up) / max(total - warm_up, 1), 1.0)
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * t))
+
+
+class Loop:
+    """
+    One resumable run of optimiser steps.
+
+    Several GPUs or machines take part through `accelerate launch`; the first process writes.
+    """
+
+    def __init__(self, model: torch.nn.Module, folder: Path, lr: float, steps: int,
+                 weight_decay: float = 0.01, checkpoint_s: float = 120.0, max_norm: float = 1.0,
+                 ema: float = 0.0, warm_up: int = 50):
+        self.accelerator = Accelerator()
+        self.folder, self.steps, self.step = Path(folder), steps, 0
+        self.checkpoint_s, self.max_norm, self.ema_decay = checkpoint_s, max_norm, ema
+        self.folder.mkdir(parents=True, exist_ok=True)
+        trainable = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(trainable, lr=lr, weight_decay=weight_decay)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: cosine(step, steps, warm_up))
+        self.raw = model
+        self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)
+        self.ema = {k: v.detach().clone() for k, v in model.state_dict().items()} if ema else None
+        self.log = SummaryWriter(str(self.folder)) if self.accelerator.is_main_process else None
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches belong."""
+        return self.accelerator.device
+
+    def autocast(self) -> torch.autocast:
+        """bfloat16 where the processor multiplies it faster, as a context."""
+        fast = self.device.type == 'cuda' or torch.cpu._is_avx512_bf16_supported()
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
+
+    def resume(self) -> bool:
+        """Take up the last checkpoint of the folder; False when there is none."""
+        path = self.folder / 'last.pt'
+        if not path.exists():
+            return False
+        try:
+            state = torch.load(path, map_location='cpu', weights_only=True)
+            self.raw.load_state_dict(state['model'])
+            self.optimizer.load_state_dict(state['optimizer'])
+            self.schedule.load_state_dict(state['schedule'])
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise TrainingError(f'{path}: cannot resume from it ({error}); delete it to start '
+                                'again') from error
+        self.step = state['step']
+        if self.ema is not None:
+            self.ema = state['ema']
+        return True
+
+    def save(self) -> None:
+        """Write the checkpoint whole or not at all."""
+        if not self.accelerator.is_main_process:
+            return
+        part = self.folder / 'last.pt.part'
+        torch.save({'model': self.raw.state_dict(), 'optimizer': self.optimizer.state_dict(),
+                    'schedule': self.schedule.state_dict(), 'step': self.step, 'ema': self.ema},
+                   part)
+        os.replace(part, self.folder / 'last.pt')
+
+    def run(self, loss_of: Callable[[int], dict[str, torch.Tensor]], title: str,
+            every: dict[int, Callable[[], None]] | None = None) -> None:
+        """
+        Step until done; `loss_of(step)` returns named losses whose 'total' is minimised.
+
+        `every` maps a period in steps to what is called then (evaluation, pictures).
+        """
+        saved = time.monotonic()
+        for _ in self._progress(title):
+            losses = loss_of(self.step)
+            self.optimizer.zero_grad(set_to_none=True)
+            self.accelerator.backward(losses['total'])
+            self.accelerator.clip_grad_norm_(self.raw.parameters(), self.max_norm)
+            self.optimizer.step()
+            self.schedule.step()
+            self.step += 1
+            self._average()
+            if self.log and self.step % 20 == 0:
+                for name, value in losses.items():
+                    self.log.add_scalar(f'loss/{name}', value.item(), self.step)
+            if time.monotonic() - saved > self.checkpoint_s:
+                self.save()
+                saved = time.monotonic()
+            for period, call in (every or {}).items():
+                if self.step % period == 0 or self.step == self.steps:
+                    call()
+        self.save()
+
+    def averaged(self) -> dict[str, torch.Tensor]:
+        """Return the weights to ship: their running mean where one is kept."""
+        return self.raw.state_dict() if self.ema is None else self.ema
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        if self.ema is None:
+            return
+        decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
+        for key, value in self.raw.state_dict().items():
+            if value.is_floating_point():
+                self.ema[key].lerp_(value, 1 - decay)
+            else:
+                self.ema[key].copy_(value)
+
+    def _progress(self, title: str) -> Iterator[int]:
+        columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, disable=not self.accelerator.is_main_process) as bar:
+            task = bar.add_task(title, total=self.steps, completed=self.step)
+            while self.step < self.steps:
+                yield self.step
+                bar.update(task, completed=self.step)
+
+
+def stream_loader(dataset, workers: int = 1) -> DataLoader:
+    """Iterate a sample stream in background processes, one sample at a time."""
+    return DataLoader(dataset, batch_size=None, num_workers=workers,
+                      prefetch_factor=8 if workers else None)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Model files: safetensors with the networks' settings in their metadata; nothing is unpickled."""
+
+import json
+import os
+from pathlib import Path
+
+from safetensors import safe_open, SafetensorError
+from safetensors.torch import save_file
+import torch
+
+from degfusion_ros.models.dgmoe import DgMoe
+from degfusion_ros.models.guidance import Guidance
+
+VERSION = 1
+
+
+class CheckpointError(RuntimeError):
+    """A model file that cannot be used; the message names it, says why and what to do."""
+
+
+def save(path: Path, network: dict[str, torch.Tensor], guidance: dict[str, torch.Tensor],
+         config: dict, step: int, clip_name: str = 'degfusion-small') -> None:
+    """Write both networks in bfloat16 (half the bytes, no measurable loss), whole or not at all."""
+    tensors = {f'network.{k}': v for k, v in network.items()}
+    tensors |= {f'guidance.{k}': v for k, v in guidance.items()
+                if not k.startswith(('clip.transformer', 'clip.token_embedding'))}
+    tensors = {k: (v.bfloat16() if v.is_floating_point() else v).contiguous()
+               for k, v in tensors.items()}
+    about = {'kind': 'dgmoe', 'version': str(VERSION), 'config': json.dumps(config),
+             'clip': clip_name, 'step': str(step)}
+    part = Path(path).with_suffix('.part')
+    save_file(tensors, part, about)
+    os.replace(part, path)
+
+
+def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Return float32 tensors and metadata of a safetensors file, or raise CheckpointError."""
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f'{path}: no such model file')
+    try:
+        with safe_open(path, framework='pt') as file:
+            about = file.metadata() or {}
+            tensors = {k: file.get_tensor(k) for k in file.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f'{path}: not a readable safetensors file ({error}); '
+                              'fetch or train it again') from error
+    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, about
+
+
+def load(path: Path) -> tuple[DgMoe, Guidance]:
+    """Build both networks of a fusion checkpoint, in float32, ready for inference."""
+    tensors, about = read(path)
+    if about.get('kind') != 'dgmoe':
+        raise CheckpointError(f'{path}: not a fusion model of this package (its metadata has no '
+                              "kind 'dgmoe')")
+    if about.get('version') != str(VERSION):
+        raise CheckpointError(f"{path}: written for version {about.get('version')} of the format, "
+                              f'this package reads {VERSION}; train or fetch a matching model')
+    try:
+        network = DgMoe(**json.loads(about['config']))
+        network.load_state_dict(_part(tensors, 'network.'))
+        guidance = _guidance(_part(tensors, 'guidance.'), about['clip'])
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f'{path}: does not hold what its metadata says ({reason})') \
+            from error
+    return network.eval(), guidance.eval()
+
+
+def load_guidance(path: Path) -> tuple[Guidance, dict[str, torch.Tensor]]:
+    """Build the guidance network of a `train guidance` result; also return its tensors."""
+    tensors, about = read(path)
+    if about.get('kind') != 'guidance':
+        raise CheckpointError(f"{path}: not a guidance file (its metadata has no kind 'guidance')")
+    return _guidance(tensors, about['clip']), tensors
+
+
+def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _guidance(tensors: dict[str, torch.Tensor], clip_name: str) -> Guidance:
+    guidance = Guidance(clip_name)
+    missing, unexpected = guidance.load_state_dict(tensors, strict=False)
+    # the text tower serves training alone and may be absent
+    needed = [k for k in missing if k.startswith(('clip.visual', 'heads', 'mlp', 'norm'))]
+    if needed or unexpected:
+        raise KeyError(f'guidance lacks {needed[:2]} or has {unexpected[:2]}')
+    # a text tower that was never loaded must not look usable
+    for name in ('transformer', 'token_embedding'):
+        if any(k.startswith(f'clip.{name}') for k in missing):
+            delattr(guidance.clip, name)
+    return guidance

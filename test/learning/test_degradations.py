@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each degradation does what its name says, stays in range and grows with its severity."""
+
+import cv2
+from hypothesis import given, settings, strategies as st
+import numpy as np
+import pytest
+
+from degfusion_ros.learning import conditions, degradations
+
+
+def _scene(h: int = 96, w: int = 128) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(5)
+    rgb = cv2.resize(rng.random((12, 16, 3), dtype=np.float32), (w, h),
+                     interpolation=cv2.INTER_CUBIC).clip(0.05, 0.95)
+    depth = np.repeat(np.linspace(100, 2, h, dtype=np.float32)[:, None], w, axis=1)
+    return rgb, rgb.mean(axis=2), depth
+
+
+def _apply(label: str, image: np.ndarray, severity: float, seed: int = 3) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    if label == 'fog':
+        return degradations.fog(image, severity, _scene(*image.shape[:2])[2], rng)
+    return getattr(degradations, label)(image, severity, rng)
+
+
+ALL = [('visible', n) for n in conditions.VISIBLE_ORDER] + \
+      [('thermal', n) for n in conditions.THERMAL_ORDER]
+
+
+@pytest.mark.parametrize('modality, label', ALL)
+def test_range_type_and_growth(modality, label):
+    image = _scene()[0 if modality == 'visible' else 1]
+    errors = []
+    for severity in (0.0, 0.2, 0.9):
+        out = _apply(label, image, severity)
+        assert out.shape == image.shape and out.dtype == np.float32
+        assert out.min() >= 0 and out.max() <= 1
+        errors.append(float(np.abs(out - image).mean()))
+    assert errors[0] < 1e-3 and errors[0] < errors[1] < errors[2]
+
+
+def test_fog_follows_the_scattering_model():
+    rgb, _, depth = _scene()
+    out = _apply('fog', rgb, 0.8)
+    far, near = np.abs(out[:8] - rgb[:8]).mean(), np.abs(out[-8:] - rgb[-8:]).mean()
+    assert far > 2 * near
+    assert out[:8].std() < 0.3 * rgb[:8].std()      # far structure is washed out
+
+
+def test_stripes_run_along_columns():
+    thermal = np.full((64, 96), 0.5, np.float32)
+    columns = [_apply('stripe', thermal, 0.7, seed) for seed in range(20)]
+    across = np.mean([np.abs(np.diff(x, axis=1)).mean() for x in columns])
+    along = np.mean([np.abs(np.diff(x, axis=0)).mean() for x in columns])
+    assert across > 3 * along
+
+
+def test_light_goes_down_up_and_contrast_down():
+    rgb, thermal, _ = _scene()
+    assert _apply('low_light', rgb, 0.8).mean() < 0.4 * rgb.mean()
+    assert _apply('overexposure', rgb, 0.8).mean() > 1.2 * rgb.mean()
+    assert _apply('low_contrast', thermal, 1.0).std() < 0.4 * thermal.std()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2 ** 31))
+def test_composites_are_reproducible_and_named_right(seed):
+    rgb, thermal, _ = _scene(48, 64)
+    results = []
+    for _ in range(2):
+        rng = np.random.default_rng(seed)
+        condition = conditions.draw(rng)
+        results.append((condition, conditions.degrade_visible(rgb, condition.visible, rng),
+                        conditions.degrade_thermal(thermal, condition.thermal, rng)))
+    (first, visible, heat), again = results
+    assert first == again[0] and (visible == again[1]).all() and (heat == again[2]).all()
+    assert set(first.visible) <= set(conditions.VISIBLE_ORDER)
+    assert not {'low_light', 'overexposure'} <= set(first.visible)
+    assert all(0.15 <= s <= 1 for s in (*first.visible.values(), *first.thermal.values()))
+    assert 0 <= visible.min() and visible.max() <= 1 and 0 <= heat.min() and heat.max() <= 1

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Losses are zero where they should be, and prefer what they are meant to prefer."""
+
+import torch
+
+from degfusion_ros.learning import losses
+
+
+def _images():
+    torch.manual_seed(0)
+    base = torch.nn.functional.interpolate(torch.rand(2, 2, 12, 12), size=(120, 120),
+                                           mode='bicubic').clamp(0, 1)
+    return base[:, :1], base[:, 1:]
+
+
+def test_identity_costs_nothing():
+    x, _ = _images()
+    assert losses.structure_loss(x, x).abs() < 1e-4
+    assert losses.fidelity_loss(x, x).abs() < 0.02
+    assert losses.gradient_loss(x, x, x) == 0 and losses.max_loss(x, x, x) == 0
+    assert losses.warmth_loss(x, x) == 0 and losses.restoration_loss(x, x) == 0
+
+
+def test_noise_and_blur_cost_structure_and_fidelity():
+    x, _ = _images()
+    noisy = x + 0.1 * torch.randn_like(x)
+    worse = x + 0.3 * torch.randn_like(x)
+    for loss in (losses.structure_loss, losses.fidelity_loss):
+        assert 0.01 < loss(x, noisy) < loss(x, worse)
+
+
+def test_averaging_loses_warm_targets_and_the_maximum_keeps_them():
+    thermal = torch.full((1, 1, 120, 120), 0.1)
+    thermal[..., 50:60, 50:60] = 0.9
+    visible = torch.full_like(thermal, 0.5)
+    average = losses.warmth_loss((thermal + visible) / 2, thermal)
+    assert average > 0.1
+    assert losses.warmth_loss(thermal, thermal) == 0
+
+
+def test_chroma_ignores_brightness():
+    rgb = torch.rand(1, 3, 8, 8)
+    torch.testing.assert_close(losses.chroma(rgb), losses.chroma(rgb + 0.2), atol=1e-6, rtol=0)
+    torch.testing.assert_close(losses.luminance(rgb.new_ones(1, 3, 2, 2)),
+                               torch.ones(1, 1, 2, 2))
+
+
+def test_losses_have_finite_gradients_on_flat_images():
+    flat = torch.full((1, 1, 120, 120), 0.5, requires_grad=True)
+    other = torch.zeros(1, 1, 120, 120)
+    total = (losses.structure_loss(flat, other) + losses.fidelity_loss(other, flat)
+             + losses.gradient_loss(flat, other, other) + losses.warmth_loss(flat, other))
+    total.backward()
+    assert torch.isfinite(flat.grad).all()
