@@ -14,12 +14,13 @@ from degfusion_ros.node import messages
 PICTURES = ('fused', 'visible_restored', 'thermal_restored', 'mosaic')
 
 
-def _qos(durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -> QoSProfile:
+def _qos(latched: bool) -> QoSProfile:
     # A reliable publisher serves reliable and best-effort subscribers alike; keeping only the
     # last two, it overwrites what a slow subscriber has not taken and never waits for it.
     return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.RELIABLE,
-        durability=durability)
+        history=HistoryPolicy.KEEP_LAST, depth=1 if latched else 2,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
 
 
 class Outputs:
@@ -31,9 +32,8 @@ class Outputs:
         self._infos = {
             name: self._create(CameraInfo, f'~/{name}/camera_info')
             for name in PICTURES if name != 'mosaic'}
-        latched = DurabilityPolicy.TRANSIENT_LOCAL
         self._labels = {
-            modality: self._create(String, f'~/degradation/{modality}', latched)
+            modality: self._create(String, f'~/degradation/{modality}', latched=True)
             for modality in ('visible', 'thermal')}
         self._scores = self._create(DiagnosticArray, '~/degradation/scores')
 
@@ -70,7 +70,7 @@ class Outputs:
                 self._scores):
             self._node.destroy_lifecycle_publisher(publisher)
 
-    def _create(self, kind: type, topic: str, durability=DurabilityPolicy.VOLATILE):
+    def _create(self, kind: type, topic: str, latched: bool = False):
         return self._node.create_lifecycle_publisher(
-            kind, topic, _qos(durability),
+            kind, topic, _qos(latched),
             qos_overriding_options=QoSOverridingOptions.with_default_policies())

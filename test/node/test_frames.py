@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+import cv2
+import numpy as np
+import pytest
+from rig import frame
+from sensor_msgs.msg import CompressedImage
+
+from degfusion_ros.imaging.encodings import FrameError
+from degfusion_ros.imaging.registration import Registration
+from degfusion_ros.node import frames
+from degfusion_ros.node.parameters import TABLE
+
+
+class Given(dict):
+    """Stands for Settings: the defaults, with some values changed."""
+
+    def __init__(self, **changed):
+        super().__init__({entry.name: entry.default for entry in TABLE})
+        self.update({k.replace('__', '.'): v for k, v in changed.items()})
+
+    def group(self, prefix):
+        return tuple(tuple(v) if isinstance(v, list) else v
+                     for k, v in self.items() if k.startswith(prefix + '.'))
+
+
+def decoder(registration=None, **changed):
+    return frames.Decoder(Given(**changed), registration or Registration.identity())
+
+
+def broken(**changes):
+    message = frame(encoding=changes.pop('encoding', 'rgb8'))
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
+
+
+@pytest.mark.parametrize('stream, message, cause', [
+    ('visible', broken(encoding='jpeg2000'), 'unknown_encoding'),
+    ('visible', broken(encoding='32FC1'), 'unsuitable_encoding'),
+    ('thermal', broken(encoding='bayer_rggb8'), 'unsuitable_encoding'),
+    ('visible', broken(step=100), 'wrong_step'),
+    ('visible', broken(width=0), 'empty'),
+    ('visible', broken(data=[]), 'no_data'),
+    ('visible', broken(height=65), 'short_data'),
+    ('thermal', frame(encoding='mono16', size=(31, 80)), 'too_small'),
+    ('thermal', CompressedImage(format='png'), 'no_data')])
+def test_frames_that_can_never_be_used_are_refused_at_the_door(stream, message, cause):
+    with pytest.raises(FrameError) as error:
+        frames.check(stream, message, Given())
+    assert error.value.cause == cause and '\n' not in str(error.value)
+
+
+def test_the_check_looks_at_no_pixel_of_a_good_frame():
+    frames.check('visible', frame(), Given())
+    frames.check('thermal', frame(encoding='32FC1'), Given())
+    frames.check('thermal', broken(encoding='mono16', is_bigendian=1), Given())
+
+
+def test_a_parameter_overrules_a_wrong_encoding():
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 80, 3)).astype(np.uint8)
+    message = frame(pixels, encoding='rgb8')
+    given = decoder(input__visible__encoding='bgr8').visible(message)
+    np.testing.assert_array_equal(given, pixels[..., ::-1])
+    np.testing.assert_array_equal(decoder().visible(message), pixels)
+
+
+def test_compressed_frames_are_the_same_pixels():
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 80, 3)).astype(np.uint8)
+    counts = np.random.default_rng(0).integers(0, 60000, (64, 80)).astype(np.uint16)
+    visible, thermal = (
+        CompressedImage(format='png', data=cv2.imencode('.png', array)[1].tobytes())
+        for array in (pixels[..., ::-1], counts))
+    np.testing.assert_array_equal(decoder().visible(visible), pixels)
+    heat = decoder(thermal__window=[0.0, 60000.0]).thermal(thermal)
+    np.testing.assert_allclose(heat, counts / 60000, atol=1e-6)
+
+
+def test_a_held_thermal_frame_is_scaled_once():
+    taken = decoder()
+    message = frame(encoding='mono16')
+    first = taken.thermal(message)
+    assert taken.thermal(message) is first
+    assert taken.thermal(frame(encoding='mono16', stamp=2)) is not first
+
+
+def test_thermal_parameters_hold_from_the_next_frame():
+    settings = Given(thermal__window=[0.0, 1000.0])
+    taken = frames.Decoder(settings, Registration.identity())
+    counts = np.full((64, 80), 500, np.uint16)
+    assert taken.thermal(frame(counts, 'mono16')).mean() == pytest.approx(0.5)
+    settings.update({'thermal.window': [0.0, 2000.0], 'thermal.invert': True})
+    assert taken.thermal(frame(counts, 'mono16')).mean() == pytest.approx(0.75)
+
+
+def test_a_frame_of_nan_alone_is_refused_by_the_worker():
+    with pytest.raises(FrameError) as error:
+        decoder().thermal(frame(np.full((64, 80), np.nan, np.float32), '32FC1'))
+    assert error.value.cause == 'all_nan'
+
+
+@pytest.mark.parametrize('size, expected', [
+    ('visible', (96, 128)), ('thermal', (48, 64)), ('160x120', (120, 160))])
+def test_both_pictures_come_out_at_the_output_size(size, expected):
+    visible = np.zeros((96, 128, 3), np.uint8)
+    thermal = np.linspace(0, 1, 48 * 64, dtype=np.float32).reshape(48, 64)
+    rgb, heat = decoder(output__size=size).align(visible, thermal)
+    assert rgb.shape == (*expected, 3) and heat.shape == expected
+    assert (rgb is visible) == (size == 'visible')
+    assert (heat is thermal) == (size == 'thermal')
+
+
+def test_a_homography_applies_to_the_visible_pixels_before_the_output_size():
+    registration = Registration(np.array([[2.0, 0, 0], [0, 2.0, 0], [0, 0, 1]]))
+    thermal = np.zeros((48, 64), np.float32)
+    thermal[:24] = 1  # the upper half: visible rows 0..48, output rows 0..24
+    _, heat = decoder(registration, output__size='thermal').align(
+        np.zeros((96, 128, 3), np.uint8), thermal)
+    assert heat.shape == (48, 64) and heat[:23, :60].min() == 1 and heat[26:].max() == 0
+
+
+def test_an_output_below_the_networks_least_size_is_refused():
+    with pytest.raises(FrameError) as error:
+        decoder(output__size='16x16').align(
+            np.zeros((64, 80, 3), np.uint8), np.zeros((64, 80), np.float32))
+    assert error.value.cause == 'too_small'

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+import threading
+
+from degfusion_ros.imaging.encodings import FrameError
+from degfusion_ros.node.health import Health
+
+
+class Log(list):
+    """Stands for the node's logger."""
+
+    warning = list.append
+
+
+def test_a_refused_frame_is_counted_every_time_and_reported_once():
+    log = Log()
+    health = Health(log)
+    for _ in range(3):
+        health.refuse('visible', 'visible', FrameError('wrong_step', 'step 3 is wrong'))
+    health.refuse('pairs', 'thermal', FrameError('all_nan', 'no finite pixel'))
+    assert health.counts() == {'dropped.visible.wrong_step': 3, 'dropped.pairs.all_nan': 1}
+    assert log == ['visible frame dropped: step 3 is wrong',
+                   'thermal frame dropped: no finite pixel']
+
+
+def test_an_unforeseen_error_is_one_line_with_its_place():
+    log = Log()
+    health = Health(log)
+    try:
+        {}['lost']
+    except KeyError as error:
+        health.failed('dropped.pairs.internal_error', error)
+    assert health.counts() == {'dropped.pairs.internal_error': 1}
+    assert len(log) == 1 and "KeyError: 'lost'" in log[0] and 'test_health.py' in log[0]
+
+
+def test_counting_is_exact_from_many_threads():
+    health = Health(Log())
+    threads = [threading.Thread(target=lambda: [health.arrived('visible') for _ in range(2000)])
+               for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert health.counts() == {'received.visible': 8000}

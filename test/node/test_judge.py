@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+import threading
+import time
+
+import numpy as np
+import pytest
+from rig import header, wait_for
+
+from degfusion_ros.node.judge import Judge
+
+DARK = np.zeros((64, 80, 3), np.uint8), np.zeros((64, 80), np.float32)
+BRIGHT = np.full((64, 80, 3), 200, np.uint8), np.zeros((64, 80), np.float32)
+
+
+@pytest.fixture
+def make():
+    made = []
+
+    def make(judge, rate_hz=0.0, scene_change=0.0, on_error=None):
+        made.append(Judge(judge, lambda: rate_hz, lambda: scene_change, on_error or pytest.fail))
+        return made[-1]
+
+    yield make
+    for judge in made:
+        judge.close()
+
+
+def test_the_first_pair_is_judged_at_once_and_then_on_request_alone(make):
+    seen = []
+    judge = make(lambda sight: seen.append(sight.header.stamp.sec))
+    for second in (1, 2, 3):
+        judge.offer(*DARK, header(second * 10**9))
+        wait_for(lambda: seen, 'the first judgement')
+    time.sleep(0.05)
+    assert seen == [1]
+    judge.request()
+    judge.offer(*DARK, header(4 * 10**9))
+    wait_for(lambda: seen == [1, 4], 'the judgement asked for')
+
+
+def test_a_request_means_the_next_pair_not_the_last(make):
+    seen, free = [], threading.Event()
+
+    def slow(sight):
+        seen.append(sight.header.stamp.sec)
+        free.wait(5)
+
+    judge = make(slow)
+    judge.offer(*DARK, header(1 * 10**9))
+    wait_for(lambda: seen, 'the first judgement')
+    judge.offer(*DARK, header(2 * 10**9))
+    judge.request()
+    free.set()
+    judge.offer(*DARK, header(3 * 10**9))
+    wait_for(lambda: len(seen) == 2, 'the second judgement')
+    assert seen == [1, 3]
+
+
+def test_the_rate_is_kept_and_the_newest_pair_is_taken(make):
+    seen = []
+    judge = make(lambda sight: seen.append((time.monotonic(), sight.header.stamp.sec)), rate_hz=10)
+    offered = 0
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        offered += 1
+        judge.offer(*DARK, header(offered * 10**9))
+        time.sleep(0.005)
+    gaps = np.diff([at for at, _ in seen])
+    assert 4 <= len(seen) <= 11 and gaps.min() > 0.09
+    assert [s for _, s in seen] == sorted(s for _, s in seen) and seen[-1][1] > offered - 60
+
+
+def test_offering_never_waits_for_a_judgement(make):
+    free = threading.Event()
+    judge = make(lambda sight: free.wait(5), rate_hz=30)
+    judge.offer(*DARK, header(1))
+    start = time.monotonic()
+    for _ in range(20):
+        judge.offer(*DARK, header(2))
+    assert time.monotonic() - start < 1
+    free.set()
+
+
+def test_a_change_of_scene_is_judged_before_its_time(make):
+    seen = []
+    judge = make(
+        lambda sight: seen.append(int(sight.visible.max())), rate_hz=0.1, scene_change=0.1)
+    judge.offer(*DARK, header(1))
+    wait_for(lambda: seen == [0], 'the first judgement')
+    judge.offer(*DARK, header(2))
+    time.sleep(0.15)
+    assert seen == [0]
+    judge.offer(*BRIGHT, header(3))
+    wait_for(lambda: seen == [0, 200], 'the changed scene')
+
+
+def test_an_error_is_reported_and_the_next_pair_judged(make):
+    errors, seen = [], []
+
+    def judge(sight):
+        seen.append(sight)
+        if len(seen) == 1:
+            raise RuntimeError('once')
+
+    made = make(judge, rate_hz=30, on_error=errors.append)
+    made.offer(*DARK, header(1))
+    wait_for(lambda: errors, 'the error')
+    assert made.age_s() is None
+    made.offer(*DARK, header(2))
+    wait_for(lambda: made.age_s() is not None, 'the second judgement')
+    assert [str(e) for e in errors] == ['once']
+
+
+def test_close_ends_the_thread():
+    before = threading.active_count()
+    judge = Judge(lambda sight: None, lambda: 1.0, lambda: 0.0, pytest.fail)
+    assert threading.active_count() == before + 1
+    judge.close()
+    assert threading.active_count() == before

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
+import pytest
+import yaml
+
+from degfusion_ros.node.parameters import TABLE, to_yaml
+
+FILE = Path(__file__).parents[2] / 'config' / 'fusion.yaml'
+ENTRIES = {entry.name: entry for entry in TABLE}
+
+
+def flat(tree, above=''):
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f'{above}{key}.')
+        else:
+            yield above + key, value
+
+
+def test_the_yaml_file_is_what_the_table_says():
+    assert FILE.read_text() == to_yaml(), 'write it anew: see parameters.py'
+
+
+def test_the_yaml_file_holds_every_parameter_and_its_default():
+    listed = dict(flat(yaml.safe_load(FILE.read_text())['/**']['ros__parameters']))
+    assert listed == {entry.name: entry.default for entry in TABLE}
+    assert all(type(listed[entry.name]) is type(entry.default) for entry in TABLE)
+
+
+@pytest.mark.parametrize('entry', TABLE, ids=lambda entry: entry.name)
+def test_every_default_is_accepted_and_explained(entry):
+    assert entry.accept(entry.default) == entry.default
+    assert entry.about.endswith('.')
+
+
+@pytest.mark.parametrize('name, value, taken', [
+    ('degradation.rate_hz', 3, 3.0), ('thermal.percentile', [2, 98.5], [2.0, 98.5]),
+    ('output.size', '320x240', '320x240'), ('model.device', 'cuda:1', 'cuda:1')])
+def test_right_values(name, value, taken):
+    accepted = ENTRIES[name].accept(value)
+    assert accepted == taken and type(accepted) is type(ENTRIES[name].default)
+
+
+@pytest.mark.parametrize('name, value, allowed', [
+    ('degradation.rate_hz', 31.0, 'a number from 0.0 to 30.0 Hz'),
+    ('degradation.rate_hz', float('nan'), 'a number from 0.0 to 30.0 Hz'),
+    ('degradation.rate_hz', '2', 'a number from 0.0 to 30.0 Hz'),
+    ('degradation.rate_hz', None, 'a number from 0.0 to 30.0 Hz'),
+    ('degradation.count', 2.5, 'an integer from 1 to 50'),
+    ('degradation.count', True, 'an integer from 1 to 50'),
+    ('degradation.hysteresis', [0.4, 0.2], '[low, high] with 0.0 <= low <= high <= 1.0'),
+    ('degradation.hysteresis', [0.4], '[low, high]'),
+    ('thermal.percentile', [5.0, 5.0], '0.0 <= low < high <= 100.0 %'),
+    ('thermal.invert', 1, 'true or false'),
+    ('sync.policy', 'latest', 'one of nearest, exact, approximate'),
+    ('output.size', '0x480', 'one of visible, thermal, WIDTHxHEIGHT')])
+def test_wrong_values_are_refused_with_what_is_allowed(name, value, allowed):
+    with pytest.raises(ValueError) as error:
+        ENTRIES[name].accept(value)
+    assert str(error.value).startswith(f'{name} must be ') and allowed in str(error.value)
