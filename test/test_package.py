@@ -2,8 +2,10 @@
 """The manifest, setup.py and what they install agree with each other and with the code."""
 
 import ast
+import importlib.metadata
 import os
 from pathlib import Path
+import re
 import shutil
 import subprocess
 import sys
@@ -63,13 +65,27 @@ def test_one_version_and_one_licence():
     assert 'Apache License' in (ROOT / MANIFEST.find('license').get('file')).read_text()
 
 
+def of_ros(name: str) -> bool:
+    return name in ROS or name.endswith(('_msgs', '_srvs', '_interfaces'))
+
+
 def test_every_ros_package_the_code_imports_is_declared():
     declared = {dependency.text for dependency in MANIFEST.findall('exec_depend')}
-    imported = set().union(*map(imports, CODE))
-    of_ros = {name for name in imported
-              if name in ROS or name.endswith(('_msgs', '_srvs', '_interfaces'))}
-    assert {'rclpy', 'launch_ros', 'sensor_msgs'} <= of_ros
-    assert of_ros <= declared
+    imported = {name for name in set().union(*map(imports, CODE)) if of_ros(name)}
+    assert {'rclpy', 'launch_ros', 'sensor_msgs'} <= imported
+    assert imported <= declared
+
+
+def test_every_pip_package_the_code_imports_is_required():
+    required = re.findall(r'^[\w.-]+', (ROOT / 'requirements.txt').read_text(), re.MULTILINE)
+    required = {name.lower().replace('-', '_') for name in required}
+    imported = {name for name in set().union(*map(imports, CODE))
+                if name not in sys.stdlib_module_names and not of_ros(name)} - {'degfusion_ros'}
+    assert {'cv2', 'numpy', 'torch'} <= imported
+    distributions = importlib.metadata.packages_distributions()
+    provided = {name: {found.lower().replace('-', '_') for found in distributions[name]}
+                for name in imported}
+    assert [name for name in imported if not provided[name] & required] == []
 
 
 def test_pip_never_installs_ros_where_ros_is_sourced():
