@@ -77,15 +77,15 @@ def train(config: dict, folder: Path, data: Path, resume: bool = False) -> Path:
     Phase 2 freezes the towers and trains LoRA adapters, heads and the MLP.
     """
     torch.manual_seed(config['seed'])
-    model, tokenizer = clips.create_clip(config['clip'], config.get('weights'))
     if config['clip'] != clips.SMALL and not config.get('weights'):
         raise TrainingError(f"clip {config['clip']}: needs `weights`, a local file of that model")
+    model, tokenizer = clips.create_clip(config['clip'], config.get('weights'))
     task = GuidanceTask(Guidance(config['clip'], model), tokenizer)
     folders = PairFolders(root=data, **config['data'])
     samples = Reservoir(stream_loader(DegradedStream(folders.load(), config['seed'])),
                         config['reservoir'], config['seed'])
-    held_back = Reservoir(DegradedStream(folders.load(validation=True), 1), 192, 1)
-    held_back.fill(192)
+    held_back = Reservoir(DegradedStream(folders.load(validation=True), 1), config['held_back'], 1)
+    held_back.fill(config['held_back'])
     if config['pretrain_steps'] and not config.get('weights'):
         _phase(task, config, folder / 'pretrain', config['pretrain_steps'], config['lr'],
                samples, held_back, resume)
@@ -116,7 +116,7 @@ def _phase(task: GuidanceTask, config: dict, folder: Path, steps: int, lr: float
             return loop.model(batch)
 
     def report() -> None:
-        scores = score(task.guidance, held_back, loop)
+        scores = score(task.guidance, held_back.draw(config['held_back']), loop)
         for name, value in scores.items():
             loop.log.add_scalar(f'held_back/{name}', value, loop.step)
         loop.accelerator.print(f'step {loop.step}: ' + ', '.join(
@@ -126,10 +126,9 @@ def _phase(task: GuidanceTask, config: dict, folder: Path, steps: int, lr: float
 
 
 @torch.inference_mode()
-def score(guidance: Guidance, held_back: Reservoir, loop: Loop) -> dict[str, float]:
-    """Judge the held-back samples: macro F1 over labels and mean severity error."""
+def score(guidance: Guidance, batch: dict[str, torch.Tensor], loop: Loop) -> dict[str, float]:
+    """Judge held-back samples: F1 of each label, their mean, and the mean severity error."""
     guidance.eval()
-    batch = held_back.draw(192)
     rows = []
     for views in batch['views'].split(32):
         with loop.autocast():
@@ -144,4 +143,5 @@ def score(guidance: Guidance, held_back: Reservoir, loop: Loop) -> dict[str, flo
     f1 = 2 * hit / (said.sum(0) + there.sum(0)).clamp(min=1)
     return {'macro_f1': f1.mean().item(), 'exact': (said == there).all(1).float().mean().item(),
             'severity_error': (severity - truth).abs()[there].mean().item(),
-            **{f'f1_{i}': v for i, v in enumerate(f1.tolist())}}
+            **{f'f1_{m}_{n}': v for (m, n), v in zip(
+                ((m, n) for m in LABELS for n in LABELS[m]), f1.tolist())}}

@@ -4,6 +4,7 @@
 from collections.abc import Callable, Iterator
 import math
 import os
+import pickle
 from pathlib import Path
 import time
 
@@ -69,9 +70,9 @@ class Loop:
             self.raw.load_state_dict(state['model'])
             self.optimizer.load_state_dict(state['optimizer'])
             self.schedule.load_state_dict(state['schedule'])
-        except (RuntimeError, KeyError, ValueError) as error:
-            raise TrainingError(f'{path}: cannot resume from it ({error}); delete it to start '
-                                'again') from error
+        except (pickle.UnpicklingError, RuntimeError, LookupError, ValueError, EOFError) as error:
+            raise TrainingError(f'{path}: cannot resume from it ({type(error).__name__}); delete '
+                                'it to start again') from error
         self.step = state['step']
         if self.ema is not None:
             self.ema = state['ema']

@@ -42,7 +42,12 @@ def _moments(x: torch.Tensor, y: torch.Tensor, size: int, sigma: float):
 
 
 def structure_loss(x: torch.Tensor, y: torch.Tensor, scales: int = 4) -> torch.Tensor:
-    """1 - MS-SSIM in its additive form (Wang et al., 2003); luminance at the last scale only."""
+    """
+    1 - MS-SSIM in its additive form (Wang et al., 2003); luminance at the last scale only.
+
+    Small images have fewer scales: the 11x11 window must fit into the last.
+    """
+    scales = max(s for s in range(1, scales + 1) if s == 1 or min(x.shape[2:]) >> (s - 1) >= 11)
     total = 0.0
     for scale in range(scales):
         mx, my, sx, sy, sxy = _moments(x, y, 11, 1.5)

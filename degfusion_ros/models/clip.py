@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """CLIP towers from open_clip: the small one trained here, or a published one from a file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+import logging
 from pathlib import Path
 
 import open_clip
@@ -53,9 +55,23 @@ def create_clip(name: str = SMALL, weights: str | Path | None = None,
         raise ValueError(f'guidance {name!r}: no such CLIP; use {SMALL} or a name of open_clip')
     if weights is not None and not Path(weights).is_file():
         raise FileNotFoundError(f'{weights}: no such CLIP weights file')
-    clip = open_clip.create_model(name, pretrained=None if weights is None else str(weights))
+    with _quiet_without(weights):
+        clip = open_clip.create_model(name, pretrained=None if weights is None else str(weights))
     tokenizer = WordTokenizer() if name == SMALL else open_clip.get_tokenizer(name)
     return clip, tokenizer
+
+
+@contextmanager
+def _quiet_without(weights: str | Path | None) -> Iterator[None]:
+    # open_clip warns of random weights on the root logger; ours are loaded a moment later
+    log = logging.getLogger()
+    hide = (lambda record: 'No pretrained weights' not in record.getMessage()) \
+        if weights is None else (lambda record: True)
+    log.addFilter(hide)
+    try:
+        yield
+    finally:
+        log.removeFilter(hide)
 
 
 def add_lora(clip: open_clip.CLIP, rank: int = 8) -> LoraModel:

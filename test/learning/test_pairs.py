@@ -15,29 +15,15 @@ from degfusion_ros.learning.pairs import (
 )
 
 
-@pytest.fixture
-def root(tmp_path):
-    rng = np.random.default_rng(0)
-    for side in ('visible', 'thermal'):
-        (tmp_path / 'street' / side).mkdir(parents=True)
-    for i in range(12):
-        shape = (160, 200)
-        cv2.imwrite(str(tmp_path / 'street/visible' / f'{i:03}.png'),
-                    rng.integers(60, 255, (*shape, 3), dtype=np.uint8))
-        cv2.imwrite(str(tmp_path / 'street/thermal' / f'{i:03}.jpg'),
-                    rng.integers(0, 255, shape, dtype=np.uint8))
-    return tmp_path
-
-
-def test_split_and_exclusion_are_disjoint_and_stable(root):
-    folders = PairFolders(root, ('street',), exclude=('003',), validation_share=0.4)
+def test_split_and_exclusion_are_disjoint_and_stable(pair_root):
+    folders = PairFolders(pair_root, ('street',), exclude=('003',), validation_share=0.4)
     train, held = folders.load(), folders.load(validation=True)
     assert len(train) + len(held) == 11 and train and held
     assert all((a[0] == b[0]).all() for a, b in zip(train, folders.load()))
 
 
-def test_stream_is_reproducible_and_shaped(root):
-    pairs = PairFolders(root, ('street',)).load()
+def test_stream_is_reproducible_and_shaped(pair_root):
+    pairs = PairFolders(pair_root, ('street',)).load()
     one, two = (next(iter(DegradedStream(pairs, seed=4, crops=2, size=64))) for _ in range(2))
     assert one['views'].shape == (2, 3, 224, 224) and one['views'].dtype == torch.uint8
     assert one['severity'].shape == (10,)
@@ -53,16 +39,16 @@ def test_reservoir_keeps_the_newest():
     assert reservoir.draw_one('n', 30).shape == (30,)
 
 
-def test_bad_folders_are_named(root, tmp_path):
+def test_bad_folders_are_named(pair_root, tmp_path):
     with pytest.raises(DataError, match='absent'):
-        find_pairs(tmp_path / 'absent', root / 'street/thermal')
-    (root / 'street/visible/bad.png').write_bytes(b'no image')
-    cv2.imwrite(str(root / 'street/thermal/bad.png'), np.zeros((8, 8), np.uint8))
+        find_pairs(tmp_path / 'absent', pair_root / 'street/thermal')
+    (pair_root / 'street/visible/bad.png').write_bytes(b'no image')
+    cv2.imwrite(str(pair_root / 'street/thermal/bad.png'), np.zeros((8, 8), np.uint8))
     with pytest.raises(DataError, match=r'bad\.png'):
-        PairFolders(root, ('street',), validation_share=0.0).load()
+        PairFolders(pair_root, ('street',), validation_share=0.0).load()
 
 
-def test_unaligned_pairs_are_refused(root):
-    cv2.imwrite(str(root / 'street/thermal/000.jpg'), np.zeros((8, 8), np.uint8))
+def test_unaligned_pairs_are_refused(pair_root):
+    cv2.imwrite(str(pair_root / 'street/thermal/000.jpg'), np.zeros((8, 8), np.uint8))
     with pytest.raises(DataError, match='aligned'):
-        PairFolders(root, ('street',), validation_share=0.0).load()
+        PairFolders(pair_root, ('street',), validation_share=0.0).load()

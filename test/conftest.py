@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small models and pairs that several tests share."""
+
+import cv2
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope='session')
+def tiny_model(tmp_path_factory):
+    """Return the path of a fusion checkpoint with random weights, small enough for fast tests."""
+    import torch
+
+    from degfusion_ros.models import checkpoint
+    from degfusion_ros.models.dgmoe import DgMoe
+    from degfusion_ros.models.guidance import Guidance
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('model') / 'tiny.safetensors'
+    network = DgMoe(width=4)
+    for head in network.heads.values():     # a fresh head changes nothing: make it tell
+        torch.nn.init.normal_(head.weight, std=0.05)
+    checkpoint.save(path, network.state_dict(), Guidance().state_dict(), network.config, 0)
+    return path
+
+
+@pytest.fixture
+def pair_root(tmp_path):
+    """Return a folder with street/visible and street/thermal, a dozen aligned 200x160 pairs."""
+    rng = np.random.default_rng(0)
+    for side in ('visible', 'thermal'):
+        (tmp_path / 'street' / side).mkdir(parents=True)
+    for i in range(12):
+        coarse = rng.integers(60, 255, (16, 20, 3), dtype=np.uint8)
+        visible = cv2.resize(coarse, (200, 160), interpolation=cv2.INTER_CUBIC)
+        thermal = cv2.resize(coarse[..., 0], (200, 160), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(tmp_path / 'street/visible' / f'{i:03}.png'), visible)
+        cv2.imwrite(str(tmp_path / 'street/thermal' / f'{i:03}.jpg'), thermal)
+    return tmp_path

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both training stages run, resume, and end in a file that the Fuser takes."""
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+import torch
+import yaml
+
+from degfusion_ros import Fuser
+from degfusion_ros.learning import fusion_training, guidance_training
+from degfusion_ros.learning.loop import cosine, TrainingError
+
+CONFIG = Path(__file__).parents[2] / 'config' / 'train'
+
+
+def _config(stage: str, **changes) -> dict:
+    config = yaml.safe_load((CONFIG / f'{stage}.yaml').read_text())
+    config['data'] = {'sets': ['street'], 'validation_share': 0.3}
+    return {**config, **changes}
+
+
+@pytest.fixture(scope='module')
+def small_guidance():
+    return _config('guidance', batch=2, fresh=1, reservoir=8, pretrain_steps=2, lora_steps=2,
+                   report_steps=2, held_back=4)
+
+
+def test_both_stages_end_to_end(pair_root, tmp_path, small_guidance):
+    file = guidance_training.train(small_guidance, tmp_path / 'guidance', pair_root)
+    assert load_file(tmp_path / 'guidance' / 'adapters.safetensors')
+    config = _config('fusion', network={'width': 4}, frames=2, crops=1, crop=64, fresh=1,
+                     reservoir=8, workers=0, steps=2, export_steps=2)
+    out = fusion_training.train(config, tmp_path / 'fusion', pair_root, file)
+    before = load_file(out)
+    config['steps'] = 4
+    fusion_training.train(config, tmp_path / 'fusion', pair_root, file, resume=True)
+    after = load_file(out)
+    assert torch.load(tmp_path / 'fusion' / 'last.pt', weights_only=True)['step'] == 4
+    assert any((before[k] != after[k]).any() for k in before if k.startswith('network.'))
+    # the guidance is frozen in stage two
+    assert all((before[k] == after[k]).all() for k in before if k.startswith('guidance.'))
+    assert Fuser.load(out, 'cpu', 'float32').name == 'dgmoe'
+
+
+def test_a_damaged_checkpoint_stops_the_run_with_its_name(pair_root, tmp_path, small_guidance):
+    (tmp_path / 'g' / 'pretrain').mkdir(parents=True)
+    (tmp_path / 'g' / 'pretrain' / 'last.pt').write_bytes(b'rubbish')
+    with pytest.raises(TrainingError, match=r'last\.pt'):
+        guidance_training.train(small_guidance, tmp_path / 'g', pair_root, resume=True)
+
+
+def test_what_is_missing_is_named(pair_root, tmp_path, small_guidance):
+    with pytest.raises(TrainingError, match='absent'):
+        fusion_training.train(_config('fusion'), tmp_path, pair_root, tmp_path / 'absent')
+    with pytest.raises(TrainingError, match='ViT-B-32'):
+        guidance_training.train({**small_guidance, 'clip': 'ViT-B-32'}, tmp_path, pair_root)
+
+
+def test_descriptions():
+    assert guidance_training.describe('thermal', [0, 0, 0, 0]) == 'a clean thermal image'
+    assert guidance_training.describe('visible', [0.9, 0.5, 0, 0.2, 0, 0]) == \
+        'a visible image with heavy fog and moderate low light and slight rain'
+
+
+def test_learning_rate_warms_up_and_decays():
+    factors = [cosine(step, 1000, 100) for step in range(1001)]
+    assert factors[0] == pytest.approx(0.01) and factors[100] == pytest.approx(1.0)
+    assert factors[1000] == pytest.approx(0.02)
+    assert all(b <= a for a, b in zip(factors[100:], factors[101:]))

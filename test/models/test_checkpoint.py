@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Model files: round trip, and one clear line for every kind of wrong file."""
+
+import pickle
+
+import pytest
+from safetensors.torch import load_file, save_file
+import torch
+
+from degfusion_ros.models import checkpoint
+from degfusion_ros.models.checkpoint import CheckpointError
+from degfusion_ros.models.dgmoe import DgMoe
+
+
+def test_round_trip_in_bfloat16(tiny_model):
+    network, guidance = checkpoint.load(tiny_model)
+    torch.manual_seed(0)
+    fresh = DgMoe(width=4)
+    assert network.config == fresh.config and not network.training
+    torch.testing.assert_close(network.joint.weight, fresh.joint.weight, atol=0.01, rtol=0.01)
+    # the text tower is for training only and does not travel
+    assert not hasattr(guidance.clip, 'transformer')
+
+
+def test_wrong_files_get_one_clear_line(tmp_path, tiny_model):
+    tensors = load_file(tiny_model)
+    cases = {'absent': None, 'truncated': tiny_model.read_bytes()[:5000], 'text': b'hello' * 100,
+             'pickle': pickle.dumps(print)}
+    for name, data in cases.items():
+        path = tmp_path / f'{name}.safetensors'
+        if data is not None:
+            path.write_bytes(data)
+        with pytest.raises(CheckpointError, match=name) as caught:
+            checkpoint.load(path)
+        assert '\n' not in str(caught.value)
+    for name, about in {'other_kind': {'kind': 'detector'},
+                        'future': {'kind': 'dgmoe', 'version': '99'},
+                        'no_config': {'kind': 'dgmoe', 'version': '1'}}.items():
+        path = tmp_path / f'{name}.safetensors'
+        save_file(tensors, path, about)
+        with pytest.raises(CheckpointError, match=name):
+            checkpoint.load(path)
+
+
+def test_missing_tensors_are_named(tmp_path, tiny_model):
+    tensors, about = checkpoint.read(tiny_model)
+    del tensors['network.joint.weight']
+    save_file(tensors, tmp_path / 'lacking.safetensors', about)
+    with pytest.raises(CheckpointError, match='lacking'):
+        checkpoint.load(tmp_path / 'lacking.safetensors')

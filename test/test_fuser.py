@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Fuser: what goes in and comes out, and that judging does not disturb fusing."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from degfusion_ros import Fuser, FuserError
+from degfusion_ros.fuser import OUTPUTS, THERMAL_LABELS, VISIBLE_LABELS
+
+
+@pytest.fixture(scope='module')
+def fuser(tiny_model) -> Fuser:
+    return Fuser.load(tiny_model, 'cpu', 'float32')
+
+
+def _pair(height: int = 50, width: int = 70, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return (rng.integers(0, 256, (height, width, 3), dtype=np.uint8),
+            rng.integers(0, 256, (height, width), dtype=np.uint8))
+
+
+@pytest.mark.parametrize('size', [(32, 32), (50, 70), (48, 64), (301, 33)])
+def test_any_size_keeps_its_size(fuser, size):
+    fusion = fuser.fuse(*_pair(*size), OUTPUTS)
+    assert fusion.fused.shape == fusion.visible.shape == (*size, 3)
+    assert fusion.thermal.shape == size
+    assert {x.dtype for x in (fusion.fused, fusion.visible, fusion.thermal)} == {np.dtype('uint8')}
+
+
+def test_only_wanted_outputs_come_back(fuser):
+    fusion = fuser.fuse(*_pair())
+    assert fusion.fused is not None and fusion.visible is None and fusion.thermal is None
+    fusion = fuser.fuse(*_pair(), outputs=('thermal',))
+    assert fusion.fused is None and fusion.visible is None and fusion.thermal is not None
+
+
+def test_refresh_names_every_label_and_steers(fuser):
+    visible, thermal = _pair(120, 160)
+    before = fuser.fuse(visible, thermal).fused
+    told = fuser.refresh(visible, thermal)
+    assert set(told.visible) == set(VISIBLE_LABELS) and set(told.thermal) == set(THERMAL_LABELS)
+    assert all(0 <= s <= 1 for s in (*told.visible.values(), *told.thermal.values()))
+    assert told.vector.shape == (512,) and told.vector.dtype == np.float32
+    assert told.visible_labels and told.thermal_labels
+    assert (fuser.fuse(visible, thermal).fused != before).any()
+
+
+def test_16_bit_and_float_thermal_mean_the_same_picture(fuser):
+    visible, thermal = _pair()
+    eight = fuser.fuse(visible, thermal).fused.astype(int)
+    unit = fuser.fuse(visible, thermal.astype(np.float32) / 255).fused.astype(int)
+    assert np.abs(eight - unit).max() <= 1
+    raw = fuser.fuse(visible, thermal.astype(np.uint16) * 20 + 7000)
+    assert raw.fused.shape == visible.shape
+
+
+def test_fusing_goes_on_while_another_thread_judges(fuser):
+    visible, thermal = _pair(64, 64)
+    fuser.refresh(visible, thermal)
+    states, stop, errors = [], threading.Event(), []
+    for seed in range(3):
+        other = _pair(64, 64, seed)
+        fuser.refresh(*other)
+        states.append(fuser.fuse(visible, thermal).fused.tobytes())
+
+    def judge():
+        try:
+            while not stop.is_set():
+                for seed in range(3):
+                    fuser.refresh(*_pair(64, 64, seed))
+        except Exception as error:   # noqa: BLE001  (reported below)
+            errors.append(error)
+    thread = threading.Thread(target=judge)
+    thread.start()
+    try:
+        # every frame is steered by one whole vector, never by a half-swapped set of weights
+        assert all(fuser.fuse(visible, thermal).fused.tobytes() in states for _ in range(30))
+    finally:
+        stop.set()
+        thread.join()
+    assert not errors
+
+
+@pytest.mark.parametrize('visible, thermal, told', [
+    (np.zeros((64, 64), np.uint8), np.zeros((64, 64), np.uint8), 'visible image'),
+    (np.zeros((64, 64, 3), np.float32), np.zeros((64, 64), np.uint8), 'visible image'),
+    (np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.int32), 'thermal image'),
+    (np.zeros((64, 64, 3), np.uint8), np.zeros((64, 32), np.uint8), 'register'),
+    (np.zeros((16, 64, 3), np.uint8), np.zeros((16, 64), np.uint8), 'smaller'),
+])
+def test_unusable_images_are_refused_in_one_line(fuser, visible, thermal, told):
+    for call in (fuser.fuse, fuser.refresh):
+        with pytest.raises(FuserError, match=told) as caught:
+            call(visible, thermal)
+        assert '\n' not in str(caught.value)
+
+
+def test_unusable_settings_are_refused(tiny_model):
+    for args, told in ((('nonsense',), 'nonsense'), ((tiny_model, 'cuda:99'), 'cuda:99'),
+                       ((tiny_model, 'abacus'), 'abacus'), ((tiny_model, 'cpu', 'int3'), 'int3')):
+        with pytest.raises(FuserError, match=told):
+            Fuser.load(*args)
+
+
+def test_bfloat16_is_close_to_float32(tiny_model):
+    visible, thermal = _pair(64, 64)
+    exact = Fuser.load(tiny_model, 'cpu', 'float32').fuse(visible, thermal, OUTPUTS)
+    fast = Fuser.load(tiny_model, 'cpu', 'bfloat16').fuse(visible, thermal, OUTPUTS)
+    for name in OUTPUTS:
+        difference = getattr(exact, name).astype(int) - getattr(fast, name).astype(int)
+        assert np.abs(difference).mean() < 2
