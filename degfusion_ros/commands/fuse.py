@@ -10,8 +10,6 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-HELP = 'fuse two folders of images paired by file stem'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
