@@ -3,13 +3,19 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+import re
 import shutil
 from typing import NamedTuple
 
 import numpy as np
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin
-from rosbags.rosbag2 import Writer as Rosbag2Writer
-from rosbags.typesys import Stores, TypesysError, get_typestore
+from rosbags.rosbag2 import (
+    CompressionFormat,
+    CompressionMode,
+    Reader,
+    StoragePlugin,
+    Writer as Rosbag2Writer,
+)
+from rosbags.typesys import get_typestore, Stores, TypesysError
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)  # image types are the same in every ROS 2 release
 STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
@@ -17,6 +23,9 @@ SUFFIXES = {'mcap': '.mcap', 'sqlite3': '.db3'}
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+NAMES = {  # what drivers call their topics; ir also within left_ir or ir_image, not in 'first'
+    'visible': re.compile(r'visible|rgb|colou?r|(?<![a-z])(vis|eo)(?![a-z])'),
+    'thermal': re.compile(r'therm|lwir|infra|(?<![a-z])ir(?![a-z])|boson|lepton|optris|flir')}
 
 
 class BagError(RuntimeError):
@@ -36,6 +45,14 @@ def topics(path: Path | str) -> dict[str, str]:
     """List the topics of a bag as {topic: message type}; BagError when it cannot be read."""
     with _opened(path) as reader:
         return {c.topic: c.msgtype for c in reader.connections}
+
+
+def span_ns(path: Path | str) -> tuple[int, int]:
+    """Return when a bag's first and last messages were recorded, ns; BagError if it has none."""
+    with _opened(path) as reader:
+        if not reader.message_count:
+            raise BagError(f'{path}: no messages in it')
+        return reader.start_time, reader.end_time - 1
 
 
 def read(path: Path | str, topics: list[str] | None = None) -> Iterator[Message]:
@@ -67,6 +84,36 @@ def check_topics(path: Path | str, present: dict[str, str], wanted: list[str]) -
         if topic not in present:
             listing = ', '.join(f'{name} ({kind})' for name, kind in sorted(present.items()))
             raise BagError(f'{path}: no topic {topic}; it has {listing or "no topics"}')
+
+
+def image_topics(path: Path | str, visible: str | None = None,
+                 thermal: str | None = None) -> tuple[str, str]:
+    """
+    Return a bag's visible and thermal image topics; those not given are guessed by name.
+
+    Raises BagError, listing the topics there are, where a name is wrong or the guess unclear.
+    """
+    present = topics(path)
+    images = {t: kind for t, kind in present.items() if kind in (IMAGE, COMPRESSED)}
+    found = []
+    for modality, given in (('visible', visible), ('thermal', thermal)):
+        if given is not None:
+            given = given if given.startswith('/') else f'/{given}'
+            check_topics(path, present, [given])
+            if given not in images:
+                raise BagError(f'{path}: {given} holds {present[given]}, not images')
+            found.append(given)
+            continue
+        named = [t for t in images if NAMES[modality].search(t.lower())
+                 and t not in (visible, thermal)]
+        plain = [t for t in named if images[t] == IMAGE] or named
+        if len(plain) != 1:
+            listing = ', '.join(plain or sorted(images)) or 'none'
+            what = 'several' if plain else 'none of its'
+            raise BagError(f'{path}: {what} image topics might be the {modality} one '
+                           f'({listing}); name it with --{modality}-topic')
+        found.append(plain[0])
+    return found[0], found[1]
 
 
 class _opened:
@@ -193,6 +240,15 @@ def camera_info_cdr(height: int, width: int, focal: float, stamp: int, frame_id:
         distortion_model='plumb_bob', d=np.zeros(5), k=k, r=np.eye(3).reshape(-1), p=p,
         binning_x=0, binning_y=0, roi=roi)
     return bytes(TYPES.serialize_cdr(message, CAMERA_INFO))
+
+
+def image_size(path: Path | str, topic: str) -> str:
+    """Return WIDTHxHEIGHT of the first raw image on a topic; 'first' where that cannot be told."""
+    first = next(read(path, [topic]), None)
+    if first is None or first.msgtype != IMAGE:
+        return 'first'
+    image = deserialize(first.raw, IMAGE)
+    return f'{image.width}x{image.height}' if image.width and image.height else 'first'
 
 
 def deserialize(raw: bytes, msgtype: str) -> object:

@@ -129,3 +129,58 @@ def test_unwritable_place_and_unknown_names(tmp_path):
 def test_rubbish_message_is_refused():
     with pytest.raises(bags.BagError, match='cannot be decoded'):
         bags.deserialize(b'\0\1\0\0\1', bags.IMAGE)
+
+
+def named(path, *names, kind=bags.IMAGE):
+    """Write one message to each topic."""
+    with bags.Writer(path) as writer:
+        for name in names:
+            writer.write(name, kind, STAMP,
+                         bags.image_cdr(np.zeros((6, 8), np.uint8), 'mono8', STAMP, 'x'))
+
+
+@pytest.mark.parametrize('visible, thermal', [
+    ('/visible/image_raw', '/thermal/image_raw'), ('/cam/rgb', '/cam/lwir'),
+    ('/zed/left/color', '/boson/image_raw'), ('/eo/image', '/ir/image'),
+    ('/colour_cam/first', '/infrared/first'), ('/vis_image', '/left_ir')])
+def test_image_topics_are_guessed_by_name(tmp_path, visible, thermal):
+    named(tmp_path / 'bag', thermal, visible, '/mirror/image')
+    assert bags.image_topics(tmp_path / 'bag') == (visible, thermal)
+
+
+def test_named_image_topics_win(tmp_path):
+    named(tmp_path / 'bag', '/rgb/a', '/rgb/b', '/cam3')
+    assert bags.image_topics(tmp_path / 'bag', '/rgb/b', 'cam3') == ('/rgb/b', '/cam3')
+
+
+def test_raw_images_are_taken_before_compressed_ones(tmp_path):
+    with bags.Writer(tmp_path / 'bag') as writer:
+        for name, kind in (('/rgb/image', bags.IMAGE), ('/rgb/image/compressed', bags.COMPRESSED),
+                           ('/thermal/image', bags.IMAGE)):
+            writer.write(name, kind, STAMP, b'\0\1\0\0')
+    assert bags.image_topics(tmp_path / 'bag')[0] == '/rgb/image'
+
+
+def test_unclear_image_topics_are_listed(tmp_path):
+    named(tmp_path / 'bag', '/rgb/a', '/rgb/b', '/thermal')
+    with pytest.raises(bags.BagError, match=r'several .*/rgb/a, /rgb/b.*--visible-topic'):
+        bags.image_topics(tmp_path / 'bag')
+    named(tmp_path / 'other', '/left', '/right')
+    with pytest.raises(bags.BagError, match=r'none of its .*/left, /right'):
+        bags.image_topics(tmp_path / 'other')
+
+
+def test_a_topic_without_images_is_refused(tmp_path):
+    write(tmp_path / 'bag')
+    with pytest.raises(bags.BagError, match='CameraInfo, not images'):
+        bags.image_topics(tmp_path / 'bag', '/thermal/camera_info')
+
+
+def test_span_and_image_size(tmp_path):
+    write(tmp_path / 'bag')
+    assert bags.span_ns(tmp_path / 'bag') == (STAMP + 7, STAMP + 400_000_008)
+    assert bags.image_size(tmp_path / 'bag', '/thermal/image_raw') == '32x24'
+    with bags.Writer(tmp_path / 'empty'):
+        pass
+    with pytest.raises(bags.BagError, match='no messages'):
+        bags.span_ns(tmp_path / 'empty')

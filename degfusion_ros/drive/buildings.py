@@ -20,7 +20,7 @@ def _wall(h: int, w: int, colour: tuple, brick: bool,
     grain = fbm((h, w), (max(h // 6, 1), max(w // 6, 1)), 3, rng, 0.8)
     stain = fbm((h, w), (3, max(w // 120, 2)), 5, rng)
     tone = 1 + 0.06 * grain + 0.07 * stain
-    heat = 284.0 + sum(colour) % 7 * 0.6 + 0.35 * stain + 0.15 * grain
+    heat = 283.6 + sum(colour) % 7 * 1.1 + 0.45 * stain + 0.2 * grain
     if brick:
         y, x = np.mgrid[:h, :w]
         row = y // 4
@@ -115,7 +115,7 @@ def roof(length: float, slope: float, rng: np.random.Generator) -> Texture:
     colour = [(150, 78, 58), (98, 92, 92), (126, 82, 66)][int(rng.integers(3))]
     tone = 1 + 0.12 * fbm((h, w), (4, 12), 6, rng) - 0.4 * (y % 9 < 2) - 0.15 * ((x % 7) < 1)
     rgb = linear(*colour) * tone[..., None].clip(0.2, 2)
-    return Texture(rgb, 282.4 + 0.5 * fbm((h, w), (3, 8), 5, rng) + 0.3 * (y % 9 < 2))
+    return Texture(rgb, 279.8 + 0.7 * fbm((h, w), (3, 8), 5, rng) + 0.3 * (y % 9 < 2))
 
 
 @dataclass(frozen=True)

@@ -105,9 +105,8 @@ def _sides(outline: list, body: np.ndarray, driven: bool, van: bool) -> tuple[Te
         _wheel(rgb, heat, shape, pixel(x, 0.32, belt), driven)
     upper_h = int((max(p[1] for p in outline) - belt) * SCALE) + 1
     top = belt + upper_h / SCALE
-    high = [p for p in outline[2:7]]
     alpha = np.zeros((upper_h, w), np.float32)
-    points = np.array([pixel(p[0], p[1], top) for p in high], np.int32)
+    points = np.array([pixel(p[0], p[1], top) for p in outline[2:7]], np.int32)
     cv2.fillPoly(alpha, [points], 1.0, cv2.LINE_AA, 4)
     pane = cv2.erode(alpha, np.ones((11, 15), np.uint8))
     for x in (0.29, 0.53):

@@ -63,7 +63,7 @@ def build(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     paint = _paint(d, s, rng)
     rgb = grey[..., None] * np.array([1.02, 1.0, 0.97], np.float32)
     rgb = rgb * (1 - paint[..., None]) + 0.62 * paint[..., None]
-    heat = 288.6 + 0.45 * broad + 0.25 * fine + 1.2 * tracks - 1.8 * paint + 0.8 * patches
+    heat = 290.4 + 0.6 * broad + 0.4 * fine + 1.6 * tracks - 2.6 * paint + 0.8 * patches
     heat = heat + 0.5 * cracks
 
     joints = _blocks(d, s, 0.48, 0.05)
@@ -71,13 +71,13 @@ def build(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     tone = 0.26 * (1 + 0.10 * slab + 0.06 * broad + 0.08 * speckle) * (1 - 0.45 * joints)
     pavement = ((d > KERB_RIGHT) & (d < PAVEMENT_RIGHT)) | ((d < KERB_LEFT) & (d > PAVEMENT_LEFT))
     rgb = np.where(pavement[..., None], tone[..., None] * np.float32([1.03, 1.0, 0.94]), rgb)
-    heat = np.where(pavement, 286.4 + 0.4 * broad + 0.4 * slab - 0.8 * joints, heat)
+    heat = np.where(pavement, 287.4 + 0.5 * broad + 0.5 * slab - 1.2 * joints, heat)
 
     kerb = ((d > KERB_RIGHT - 0.18) & (d <= KERB_RIGHT)) | (
         (d < KERB_LEFT + 0.18) & (d >= KERB_LEFT))
     stone = 0.38 * (1 + 0.08 * speckle) * (1 - 0.4 * (s % 0.96 < 0.04))
     rgb = np.where(kerb[..., None], stone[..., None], rgb)
-    heat = np.where(kerb, 287.6 + 0.2 * fine, heat)
+    heat = np.where(kerb, 289.0 + 0.2 * fine, heat)
     gutter = sum(np.exp(-((d - at) / 0.12) ** 2) for at in (KERB_RIGHT - 0.3, KERB_LEFT + 0.3))
     rgb = rgb * (1 - 0.35 * gutter[..., None])
 
@@ -86,7 +86,7 @@ def build(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     dry = np.clip(0.4 + 0.4 * fbm(SHAPE, (12, 8), 5, rng), 0, 1)[..., None]
     green = linear(84, 108, 46) * (1 - dry) + linear(134, 128, 74) * dry
     rgb = np.where(grass[..., None], green * np.maximum(blades, 0.15)[..., None], rgb)
-    heat = np.where(grass, 281.6 + 0.7 * broad + 0.45 * fine + 1.2 * dry[..., 0], heat)
+    heat = np.where(grass, 280.4 + 0.8 * broad + 0.6 * fine + 1.8 * dry[..., 0], heat)
     return rgb.astype(np.float32), heat.astype(np.float32)
 
 

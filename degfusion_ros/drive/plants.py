@@ -61,7 +61,7 @@ def tree(rng: np.random.Generator) -> Texture:
                                  + 0.2 * fbm((h, w), (48, 60), 3, rng)[..., None])
     rgb = np.maximum(bark, 0.01) * (1 - crown[..., None])
     rgb = rgb + _foliage(crown, centres, radii, colour, rng) * crown[..., None]
-    heat = 285.6 * (1 - crown) + (282.6 + 0.6 * fbm((h, w), (24, 18), 5, rng)) * crown
+    heat = 285.0 * (1 - crown) + (280.6 + 0.9 * fbm((h, w), (24, 18), 5, rng)) * crown
     return Texture(rgb, heat, np.maximum(trunk, crown))
 
 
@@ -75,7 +75,7 @@ def hedge(rng: np.random.Generator) -> Texture:
     light = np.clip(1.15 - 0.65 * rows / h, 0.3, 1.2) * np.clip(1 + 0.4 * leaves, 0.15, 2.2)
     light = light * np.clip(1 + 0.25 * fbm((h, w), (8, 26), 3, rng), 0.4, 1.5)
     rgb = linear(72, 98, 44) * light[..., None]
-    return Texture(rgb, 282.0 + 0.5 * leaves + 0.6 * (1 - rows / h), alpha)
+    return Texture(rgb, 280.4 + 0.8 * leaves + 0.6 * (1 - rows / h), alpha)
 
 
 def lamp_post() -> Texture:
@@ -125,7 +125,7 @@ def blob_shadow(rng: np.random.Generator, ragged: float = 0.0) -> Texture:
         alpha = np.clip(edge * 2.5 + ragged * fbm((96, 96), (8, 8), 4, rng), 0, 1)
     alpha = cv2.GaussianBlur(alpha, (0, 0), 3.5 if not ragged else 1.0)
     rgb = np.full((96, 96, 3), (0.012, 0.014, 0.018), np.float32)
-    return Texture(rgb, np.full((96, 96), 285.0, np.float32), alpha * 0.62)
+    return Texture(rgb, np.full((96, 96), 286.0, np.float32), alpha * 0.62)
 
 
 def _limb(mask: np.ndarray, start: tuple, end: tuple, wide: float, narrow: float) -> None:

@@ -139,7 +139,7 @@ class Scene:
         bars = ((np.arange(276) % 30) < 15).astype(np.float32)[:, None] * wear
         alpha = cv2.GaussianBlur(bars, (0, 0), 0.8) * 0.92
         return Texture(np.full((276, 96, 3), 0.60, np.float32),
-                       np.full((276, 96), 286.2, np.float32), alpha)
+                       np.full((276, 96), 287.2, np.float32), alpha)
 
 
 def _floor(canvas: Canvas, near: float, far: float, left: float, right: float, texture: Texture,

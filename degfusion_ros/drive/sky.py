@@ -21,9 +21,9 @@ class Sky:
         light = np.clip(0.86 + 0.30 * (cloud - shifted), 0.5, 1.15)
         self.clouds = np.pad(np.dstack([cover, light]).astype(np.float32),
                              ((1, 1), (1, 1), (0, 0)), mode='wrap')
-        self.panorama = [self._ridge(rng, 34, 14, 5, linear(126, 146, 158), 0.05, 281.5),
-                         self._ridge(rng, 17, 8, 8, linear(82, 100, 84), 0.18, 282.6),
-                         self._ridge(rng, 9, 5, 60, linear(56, 72, 42), 0.35, 283.2)]
+        self.panorama = [self._ridge(rng, 34, 14, 5, linear(126, 146, 158), 0.05, 280.0),
+                         self._ridge(rng, 17, 8, 8, linear(82, 100, 84), 0.18, 280.4),
+                         self._ridge(rng, 9, 5, 60, linear(56, 72, 42), 0.35, 280.8)]
 
     def _ridge(self, rng: np.random.Generator, height: float, swing: float, cells: int,
                colour: np.ndarray, rough: float, kelvin: float) -> tuple[np.ndarray, np.ndarray]:

@@ -56,8 +56,8 @@ def _walkers(t: float) -> list[Mover]:
 def _crossers(t: float) -> list[Mover]:
     found = []
     for i, met in enumerate(CROSSINGS):
-        for j, speed in enumerate((1.4, 1.15)[:1 + i % 2]):
-            walked = speed * (t - met + 9.3 - 1.6 * j)
+        for j, speed in enumerate((1.4, 1.3)[:1 + i % 2]):
+            walked = speed * (t - met + 9.3 - 0.8 * j)
             if -1.0 < walked < 13.5:
                 leftwards = i % 2 == 0
                 d = 7.2 - walked if leftwards else -5.8 + walked

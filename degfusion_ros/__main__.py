@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a command: python -m degfusion_ros COMMAND, or ros2 run degfusion_ros degfusion COMMAND."""
+
+import argparse
+import importlib
+import os
+import sys
+
+# name: (module, what it does). A module is imported only when its command is asked for, so that
+# --help is instant and a missing heavy dependency stops only the command that needs it.
+COMMANDS = {
+    'demo': ('degfusion_ros.commands.demo', 'play a drive or a bag through the real node'),
+    'fuse': ('degfusion_ros.commands.fuse', 'fuse and restore two folders of images'),
+    'train': ('degfusion_ros.commands.train', 'train the guidance or the fusion network'),
+}
+
+# What a wrong file, model, frame or disk raises: told in one line. Everything else is a fault of
+# the program and keeps its traceback. Named, not imported: their modules are heavy.
+EXPECTED = {'BagError', 'CheckpointError', 'DataError', 'DemoError', 'FrameError', 'FuserError',
+            'OSError', 'TrainingError'}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return 0 done, 2 wrong use, 1 failed (one line says why)."""
+    argv = sys.argv[1:] if argv is None else argv
+    traceback = '--traceback' in argv
+    try:
+        parser = _parser(next((word for word in argv if word in COMMANDS), None))
+        args = parser.parse_args(argv)
+        if not args.command:
+            parser.print_help(sys.stderr)
+            return 2
+        return args.run(args)
+    except KeyboardInterrupt:
+        return _fail('interrupted')
+    except BrokenPipeError:  # | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        line = _line(error)
+        if traceback or line is None:
+            raise
+        return _fail(line)
+
+
+def _parser(chosen: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='degfusion', description='Degradation-guided visible-thermal fusion for ROS 2.',
+        epilog='degfusion COMMAND --help tells the options of a command.')
+    parser.add_argument('--traceback', action='store_true', help='show where an error came from')
+    commands = parser.add_subparsers(dest='command', metavar='COMMAND')
+    for name, (module, what) in COMMANDS.items():
+        command = commands.add_parser(name, help=what, description=f'{what.capitalize()}.')
+        if name == chosen:
+            implementation = importlib.import_module(module)
+            implementation.add_arguments(command)
+            command.set_defaults(run=implementation.run)
+    return parser
+
+
+def _line(error: Exception) -> str | None:
+    """Tell an expected error in one line; None for a fault of the program."""
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or '').partition('.')[0]
+        if package == 'rclpy' or package.endswith('_msgs'):
+            return f'no {package}: source a ROS 2, or pip install -r requirements-ros.txt'
+        return f'no Python package {package}: pip install -r requirements.txt'
+    if isinstance(error, OSError) and error.strerror:
+        return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+    if {kind.__name__ for kind in type(error).__mro__} & EXPECTED:
+        return ' '.join(str(error).split())
+    return None
+
+
+def _fail(line: str) -> int:
+    print(f'degfusion: {line}', file=sys.stderr)
+    return 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
