@@ -6,8 +6,6 @@ Threads: the executor takes messages in and pairs them; a worker fuses the newes
 looks at the newest pair a few times a second. Publishing is safe from any of them.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 import sys
 import traceback
 
@@ -24,16 +22,12 @@ from degfusion_ros.node import diagnostics
 from degfusion_ros.node.frames import Decoder
 from degfusion_ros.node.health import Health
 from degfusion_ros.node.inputs import Inputs
+from degfusion_ros.node.loading import Load, load_and_warm_up, load_fuser
 from degfusion_ros.node.outputs import Outputs
 from degfusion_ros.node.running import Running
 from degfusion_ros.node.settings import Settings
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-
-
-def _load_fuser(model: str, device: str, precision: str) -> object:
-    from degfusion_ros.fuser import Fuser  # torch takes seconds: not before it is needed
-    return Fuser.load(model, device, precision)
 
 
 class FusionNode(LifecycleNode):
@@ -43,7 +37,7 @@ class FusionNode(LifecycleNode):
     `load(model, device, precision)` makes the fuser: Fuser.load unless told otherwise.
     """
 
-    def __init__(self, load: Callable[[str, str, str], object] = _load_fuser, **options):
+    def __init__(self, load: Load = load_fuser, **options):
         super().__init__('fusion_node', **options)
         self._load = load
         self._settings = Settings(self)
@@ -77,10 +71,15 @@ class FusionNode(LifecycleNode):
             file = self._settings['registration.file']
             registration = Registration.load(file) if file else Registration.identity()
             self._decoder = Decoder(self._settings, registration)
-            self._load_model()
+            self._state = f'warming up: loading model {self._settings["model.name"]}'
+            self.get_logger().info(self._state)
+            self._fuser, self._warm_sizes = load_and_warm_up(
+                self._load, self._settings, self._publish_diagnostics)
         except Exception as error:  # whatever it is, the process lives and can be told better
             self._free()
             return self._fail('configure', error)
+        self.get_logger().info(
+            f'model {self._fuser.name} runs on {self._fuser.device} in {self._fuser.precision}')
         self._settings.configured = True
         self._state = 'inactive'
         return super().on_configure(state)
@@ -127,30 +126,6 @@ class FusionNode(LifecycleNode):
         self._free()
 
     # ---- the parts ----
-
-    def _load_model(self) -> None:
-        settings = self._settings
-        name, size = settings['model.name'], settings['model.warm_up_size']
-
-        def load() -> None:
-            self._fuser = self._load(name, settings['model.device'], settings['model.precision'])
-            if size != 'first':
-                width, height = map(int, size.split('x'))
-                self._fuser.warm_up(height, width)
-                self._warm_sizes.add((height, width))
-
-        # Loading blocks this thread for seconds; /diagnostics goes on saying so.
-        self._warm_sizes: set[tuple[int, int]] = set()
-        self._state = f'warming up: loading model {name}'
-        self.get_logger().info(f'loading model {name}')
-        with ThreadPoolExecutor(1, 'loader') as pool:
-            loading = pool.submit(load)
-            self._publish_diagnostics()
-            while not wait([loading], timeout=1.0).done:
-                self._publish_diagnostics()
-        loading.result()
-        self.get_logger().info(
-            f'model {self._fuser.name} runs on {self._fuser.device} in {self._fuser.precision}')
 
     def _stop(self) -> None:
         if self._running is None:
@@ -207,6 +182,8 @@ class FusionNode(LifecycleNode):
             self._decoder.reset()
 
     def _publish_diagnostics(self) -> None:
+        if not self.context.ok():  # told to end while loading
+            return
         level, state, values = DiagnosticStatus.OK, self._state, {}
         age = None
         if state.startswith('cannot'):
@@ -235,6 +212,9 @@ def main(args: list[str] | None = None) -> int:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        if rclpy.ok():  # told to end in the midst of a transition, nothing can be published
+            raise
     finally:
         executor.shutdown()
         node.close()

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loading the model, which takes seconds, while the node goes on saying so."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+
+from degfusion_ros.node.settings import Settings
+
+Load = Callable[[str, str, str], object]
+
+
+def load_fuser(model: str, device: str, precision: str) -> object:
+    """Return Fuser.load's fuser; torch takes seconds to import, so not before it is needed."""
+    from degfusion_ros.fuser import Fuser
+    return Fuser.load(model, device, precision)
+
+
+def load_and_warm_up(
+        load: Load, settings: Settings,
+        beat: Callable[[], None]) -> tuple[object, set[tuple[int, int]]]:
+    """
+    Return the fuser of the model parameters and the (height, width) it is warm for.
+
+    Loads in a thread of its own and calls `beat` once a second meanwhile; raises what
+    loading raises.
+    """
+    size = settings['model.warm_up_size']
+
+    def work() -> tuple[object, set[tuple[int, int]]]:
+        fuser = load(
+            settings['model.name'], settings['model.device'], settings['model.precision'])
+        if size == 'first':
+            return fuser, set()
+        width, height = map(int, size.split('x'))
+        fuser.warm_up(height, width)
+        return fuser, {(height, width)}
+
+    with ThreadPoolExecutor(1, 'loader') as pool:
+        loading = pool.submit(work)
+        beat()
+        while not wait([loading], timeout=1.0).done:
+            beat()
+    return loading.result()
