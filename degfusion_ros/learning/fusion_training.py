@@ -15,6 +15,7 @@ from degfusion_ros.models.dgmoe import DgMoe, TASKS
 from degfusion_ros.models.experts import balance_loss, mutual_information
 
 OUTPUTS = ('fused', 'visible', 'thermal')
+REFILL = 8      # steps between refills: judging many frames at once is far cheaper
 
 
 class FusionTask(nn.Module):
@@ -95,15 +96,18 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
     guidance.to(loop.device)
 
     @torch.inference_mode()
-    def prepare(sample: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def prepare(fresh: list[dict[str, torch.Tensor]]) -> list[dict[str, torch.Tensor]]:
+        views = torch.stack([sample.pop('views') for sample in fresh])
         with loop.autocast():
-            vector = guidance(sample.pop('views')[None].to(loop.device)).vector[0]
-        return {**sample, 'vector': vector.float().cpu().clone()}
+            vectors = guidance(views.to(loop.device)).vector
+        return [{**sample, 'vector': v.float().cpu().clone()}
+                for sample, v in zip(fresh, vectors)]
 
     samples.fill(max(config['frames'] * 4, 64), prepare)
 
     def step_losses(step: int) -> dict[str, torch.Tensor]:
-        samples.fill(config['fresh'], prepare)
+        if step % REFILL == 0:
+            samples.fill(config['fresh'] * REFILL, prepare)
         batch = {k: v.to(loop.device) for k, v in samples.draw(config['frames']).items()}
         many = samples.draw_one('vector', 64).to(loop.device)
         with loop.autocast():

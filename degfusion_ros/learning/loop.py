@@ -4,8 +4,8 @@
 from collections.abc import Callable, Iterator
 import math
 import os
-import pickle
 from pathlib import Path
+import pickle
 import time
 
 from accelerate import Accelerator

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clean visible-thermal pairs from disk, and an endless stream of degraded samples of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 import hashlib
+import os
 from pathlib import Path
 
 import cv2
@@ -91,7 +93,9 @@ class DegradedStream(IterableDataset):
 
     def __iter__(self):
         info = torch.utils.data.get_worker_info()
-        cv2.setNumThreads(0)        # one thread a worker: the trainer needs the other cores
+        if info:        # the trainer needs the cores: one thread, and only what it leaves
+            cv2.setNumThreads(0)
+            os.nice(10)
         rng = np.random.default_rng((self.seed, info.id if info else 0))
         while True:
             yield self.sample(rng)
@@ -157,12 +161,10 @@ class Reservoir:
         self._next = 0
         self._rng = np.random.default_rng(seed)
 
-    def fill(self, count: int, prepare=None) -> None:
-        """Take `count` fresh samples in; `prepare` may complete each once."""
-        for _ in range(count):
-            item = next(self._stream)
-            if prepare is not None:
-                item = prepare(item)
+    def fill(self, count: int, prepare: Callable[[list[dict]], list[dict]] | None = None) -> None:
+        """Take `count` fresh samples in; `prepare` may complete them once, all together."""
+        fresh = [next(self._stream) for _ in range(count)]
+        for item in prepare(fresh) if prepare else fresh:
             if len(self._items) < self._capacity:
                 self._items.append(item)
             else:
