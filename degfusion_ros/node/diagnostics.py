@@ -45,7 +45,7 @@ def active_state(
         return DiagnosticStatus.WARN, (
             f'running, but {slow} comes at {rates[slow]:.1f} Hz and {fast} at '
             f'{rates[fast]:.1f} Hz: if it is sent faster, frames get lost between processes; '
-            'set FASTDDS_DEFAULT_PROFILES_FILE to config/fastdds.xml on both sides')
+            'start both sides with the Fast DDS profile config/fastdds.xml')
     return DiagnosticStatus.OK, 'running'
 
 

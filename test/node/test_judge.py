@@ -117,3 +117,18 @@ def test_close_ends_the_thread():
     assert threading.active_count() == before + 1
     judge.close()
     assert threading.active_count() == before
+
+
+def test_a_slow_judge_rests_as_long_as_it_worked(make):
+    seen = []
+
+    def slow(sight):
+        seen.append(time.monotonic())
+        time.sleep(0.15)
+
+    judge = make(slow, rate_hz=30)
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        judge.offer(*DARK, header(1))
+        time.sleep(0.01)
+    assert len(seen) >= 2 and np.diff(seen).min() > 0.28
