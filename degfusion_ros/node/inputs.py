@@ -104,13 +104,11 @@ class Inputs:
             return
         try:
             frames.check(name, message, self._settings)
+            self.matching.add(name, Frame(message, time.monotonic_ns()))
         except FrameError as error:
             self._health.refuse(name, name, error)
-            return
-        try:
-            self.matching.add(name, Frame(message, time.monotonic_ns()))
-        except Exception as error:  # an exception here would end the executor
-            self._health.failed('pairing_error', error)
+        except Exception as error:  # left alone, it would end the executor
+            self._health.failed(f'dropped.{name}.internal_error', error)
 
     def _informed(self, name: str, info: CameraInfo) -> None:
         known = self.infos.get(name)

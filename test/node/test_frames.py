@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 import cv2
+from hypothesis import event, given, settings, strategies as st
 import numpy as np
 import pytest
 from rig import frame
 from sensor_msgs.msg import CompressedImage
 
-from degfusion_ros.imaging.encodings import FrameError
+from degfusion_ros.imaging.encodings import ENCODINGS, FrameError
 from degfusion_ros.imaging.registration import Registration
 from degfusion_ros.node import frames
 from degfusion_ros.node.parameters import TABLE
@@ -123,3 +124,33 @@ def test_an_output_below_the_networks_least_size_is_refused():
         decoder(output__size='16x16').align(
             np.zeros((64, 80, 3), np.uint8), np.zeros((64, 80), np.float32))
     assert error.value.cause == 'too_small'
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    stream=st.sampled_from(['visible', 'thermal']),
+    encoding=st.sampled_from([*ENCODINGS, '', 'jpeg', 'MONO8']),
+    height=st.sampled_from([32, 33, 64, 64, 64, 0, 31, 2**32 - 1]),
+    width=st.sampled_from([32, 33, 64, 64, 64, 0, 31, 2**32 - 1]),
+    padding=st.sampled_from([0, 0, 0, 1, 2, 7, -1]), missing=st.sampled_from([0, 0, 0, 1, -5]),
+    is_bigendian=st.sampled_from([0, 1, 255]), fill=st.sampled_from([0, 127, 255]))
+def test_whatever_comes_is_a_picture_or_a_frame_error(
+        stream, encoding, height, width, padding, missing, is_bigendian, fill):
+    kind, channels = ENCODINGS.get(encoding, (np.dtype('u1'), 1))
+    step = min(max(0, width * channels * kind.itemsize + padding), 2**32 - 1)
+    message = frame()
+    message.data = bytes([fill]) * min(max(0, step * height - missing), 100_000)
+    message.encoding, message.is_bigendian = encoding, is_bigendian
+    message.height, message.width, message.step = height, width, step
+    try:
+        frames.check(stream, message, Given())
+        picture = getattr(decoder(), stream)(message)
+    except FrameError as error:
+        assert error.cause.isidentifier() and '\n' not in str(error)
+        return
+    event('decoded')
+    assert picture.shape[:2] == (height, width)
+    if stream == 'visible':
+        assert picture.dtype == np.uint8 and picture.shape[2] == 3
+    else:
+        assert picture.dtype == np.float32 and 0 <= picture.min() <= picture.max() <= 1
