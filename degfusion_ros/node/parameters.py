@@ -159,6 +159,8 @@ def to_yaml() -> str:
     lines = [
         '# Parameters of fusion_node, each with its default. Anything left out keeps it.',
         '# Written from degfusion_ros/node/parameters.py; a test holds both together.',
+        '# QoS can be overridden by topic, here or on the command line, for instance:',
+        '#   qos_overrides./visible/image_raw.subscription.reliability: reliable',
         '/**:', '  ros__parameters:']
     above = []
     for entry in TABLE:

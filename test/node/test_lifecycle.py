@@ -172,3 +172,12 @@ def test_a_model_that_fails_later_can_be_replaced(start, peer):
     start(Loader(), autostart=False)
     assert not change(peer, 'configure') and state(peer) == 'unconfigured'
     assert change(peer, 'configure') and state(peer) == 'inactive'
+
+
+def test_the_quality_of_service_of_inputs_can_be_overridden(start, peer):
+    topic = f'{peer.node.get_namespace()}/visible/image_raw'
+    spun = start(EchoFuser(), {f'qos_overrides.{topic}.subscription.reliability': 'reliable'})
+    wait_for(lambda: state(peer) == 'active', 'the start')
+    kinds = {s.topic_name: s.qos_profile.reliability.name for s in spun.node.subscriptions}
+    assert kinds[topic] == 'RELIABLE'
+    assert kinds[topic.replace('visible', 'thermal')] == 'BEST_EFFORT'
