@@ -13,6 +13,7 @@ from degfusion_ros.imaging.thermal import ThermalScaler
 from degfusion_ros.imaging.views import guidance_view
 from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import MULTIPLE
+from degfusion_ros.models.enhancement import unpack
 from degfusion_ros.models.experts import Folded
 from degfusion_ros.models.guidance import VECTOR_SIZE
 from degfusion_ros.models.labels import LABELS, THERMAL_LABELS, VISIBLE_LABELS
@@ -206,14 +207,13 @@ def _padded(image: torch.Tensor) -> torch.Tensor:
     bottom, right = (-n % MULTIPLE for n in image.shape[2:])
     if bottom or right:
         image = functional.pad(image, (0, right, 0, bottom), mode='reflect')
-    return image.contiguous(memory_format=torch.channels_last)
+    return image.contiguous()
 
 
-def _image(image: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
-    cut = image[0, :, :size[0], :size[1]].float()
-    out = cut.mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8).permute(1, 2, 0)
-    return out.contiguous().cpu().numpy()[..., 0] if out.shape[2] == 1 else \
-        out.contiguous().cpu().numpy()
+def _image(packed: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
+    image = unpack(packed.mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8))
+    out = image[0, :, :size[0], :size[1]].permute(1, 2, 0).contiguous().cpu().numpy()
+    return out[..., 0] if out.shape[2] == 1 else out
 
 
 def _degradation(told) -> Degradation:

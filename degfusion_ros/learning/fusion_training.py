@@ -12,6 +12,7 @@ from degfusion_ros.learning.loop import Loop, stream_loader, TrainingError
 from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
 from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import DgMoe, TASKS
+from degfusion_ros.models.enhancement import pack
 from degfusion_ros.models.experts import balance_loss, mutual_information
 
 OUTPUTS = ('fused', 'visible', 'thermal')
@@ -39,13 +40,13 @@ class FusionTask(nn.Module):
         return found
 
     def _image_losses(self, out, visible, thermal) -> dict[str, torch.Tensor]:
-        light, fused = losses.luminance(visible), losses.luminance(out.fused)
-        colour = losses.chroma(visible)
+        rgb = out.unpacked('fused')
+        light, fused = losses.luminance(visible), losses.luminance(rgb)
         return {
-            'visible': losses.restoration_loss(out.visible, visible),
-            'thermal': losses.restoration_loss(out.thermal, thermal),
+            'visible': losses.restoration_loss(out.unpacked('visible'), visible),
+            'thermal': losses.restoration_loss(out.unpacked('thermal'), thermal),
             # the paper lets PKDM define its own target; the clean source holds it to the truth
-            'enhanced': (out.enhanced.derained - visible).abs().mean(),
+            'enhanced': (out.enhanced.derained - pack(visible)).abs().mean(),
             'max': losses.max_loss(fused, light, thermal),
             'gradient': losses.gradient_loss(fused, light, thermal),
             # squared: the source that is told worse weighs more, so that neither is given up
@@ -54,8 +55,8 @@ class FusionTask(nn.Module):
             'fidelity': losses.fidelity_loss(light, fused) ** 2
             + losses.fidelity_loss(thermal, fused) ** 2,
             'warmth': losses.warmth_loss(fused, thermal),
-            'chroma': (losses.chroma(out.fused) - colour).abs().mean(),
-            'range': (out.fused - out.fused.clamp(0, 1)).abs().mean(),
+            'chroma': (losses.chroma(rgb) - losses.chroma(visible)).abs().mean(),
+            'range': (rgb - rgb.clamp(0, 1)).abs().mean(),
         }
 
     def _router_losses(self, many: torch.Tensor) -> dict[str, torch.Tensor]:

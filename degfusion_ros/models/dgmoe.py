@@ -15,7 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from degfusion_ros.models.enhancement import Enhanced, ThermalEnhancement, VisibleEnhancement
+from degfusion_ros.models.enhancement import (Enhanced, pack, ThermalEnhancement, unpack,
+                                              VisibleEnhancement)
 from degfusion_ros.models.experts import DGME, Folded, Router, STATE
 from degfusion_ros.models.guidance import VECTOR_SIZE
 
@@ -25,13 +26,22 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 class Outputs(NamedTuple):
-    """Images in about 0..1 (not clipped); None where not asked for."""
+    """
+    Images in about 0..1 (not clipped); None where not asked for.
 
-    fused: torch.Tensor | None      # B x 3 x H x W
-    visible: torch.Tensor | None    # B x 3 x H x W
-    thermal: torch.Tensor | None    # B x 1 x H x W
+    They are packed, 2x2 pixels to four channels (B x 12 or 4 x H/2 x W/2): rounding to bytes before
+    `unpacked` moves a quarter of the memory.
+    """
+
+    fused: torch.Tensor | None
+    visible: torch.Tensor | None
+    thermal: torch.Tensor | None
     enhanced: Enhanced
-    weight: torch.Tensor | None     # thermal share of the fused luminance, B x 1 x H x W, 0..1
+    weight: torch.Tensor | None     # thermal share of the fused luminance, packed, 0..1
+
+    def unpacked(self, name: str) -> torch.Tensor:
+        """Return an image as B x 3 or 1 x H x W."""
+        return unpack(getattr(self, name))
 
 
 class Down(nn.Module):
@@ -90,7 +100,6 @@ class DgMoe(nn.Module):
             'encoder': nn.ModuleList(Router(VECTOR_SIZE) for _ in range(2 * sum(encoder_blocks))),
             **{t: nn.ModuleList(Router(VECTOR_SIZE) for _ in range(sum(decoder_blocks)))
                for t in TASKS}})
-        self.register_buffer('luma', torch.tensor(_LUMA).view(1, 3, 1, 1), persistent=False)
 
     def blocks(self, part: str) -> list[DGME]:
         """DGME blocks that the routers of `part` ('encoder' or a task) steer, in their order."""
@@ -115,19 +124,18 @@ class DgMoe(nn.Module):
         H and W are multiples of 16. The B images fall into equal runs, one per routed vector.
         """
         enhanced = self.enhance_visible(visible)
-        sharp = self.enhance_thermal(thermal)
-        base = enhanced.derained
-        half = functional.pixel_unshuffle(torch.cat([visible, base], 1), 2)
-        skips = self._encode((half, functional.pixel_unshuffle(sharp, 2)), iter(routes['encoder']))
+        base, sharp = enhanced.derained, pack(self.enhance_thermal(thermal))
+        both = torch.cat([enhanced.original, base], 1)
+        skips = self._encode((both, sharp), iter(routes['encoder']))
         fused = restored = heat = weight = None
         if 'fused' in outputs:
-            told = functional.pixel_shuffle(self._decode(skips, 'fusion', routes).float(), 2)
-            weight, colour = told[:, :1].sigmoid(), told[:, 1:]
-            luminance = (base * self.luma).sum(1, keepdim=True)
-            fused = base + weight * (sharp - luminance) + colour
+            told = self._decode(skips, 'fusion', routes).float()
+            weight, colour = told[:, :4].sigmoid(), told[:, 4:]
+            shift = weight * (sharp - _luminance(base))             # B x 4: one for each pixel
+            fused = base + shift.repeat(1, 3, 1, 1) + colour
         if 'visible' in outputs or 'thermal' in outputs:
-            told = functional.pixel_shuffle(self._decode(skips, 'restoration', routes).float(), 2)
-            restored, heat = base + told[:, :3], sharp + told[:, 3:]
+            told = self._decode(skips, 'restoration', routes).float()
+            restored, heat = base + told[:, :12], sharp + told[:, 12:]
         return Outputs(fused, restored, heat, enhanced, weight)
 
     def _encode(self, images: tuple[torch.Tensor, torch.Tensor], routes) -> list[torch.Tensor]:
@@ -153,3 +161,9 @@ class DgMoe(nn.Module):
             for j, block in enumerate(self.decoder[i]):
                 x = block(x, folded[start + j])
         return self.heads[task](x)
+
+
+def _luminance(packed: torch.Tensor) -> torch.Tensor:
+    """Packed RGB, B x 12, to packed BT.601 luma, B x 4."""
+    red, green, blue = packed.chunk(3, dim=1)
+    return _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue

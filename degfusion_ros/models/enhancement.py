@@ -8,17 +8,33 @@ from torch import nn
 from torch.nn import functional
 
 CURVE_STEPS = 8
+_BAND = 32      # rows of half resolution
 T_MIN = 0.1     # t0 of Eq. 1: below it the haze hides the scene altogether
 
 
 class Enhanced(NamedTuple):
-    """PKDM's pictures of one visible image, all B x 3 x H x W, and its physical parameters."""
+    """PKDM's pictures of one visible image, packed (B x 12 x H/2 x W/2), and its parameters."""
 
+    original: torch.Tensor
     dehazed: torch.Tensor
     brightened: torch.Tensor
     derained: torch.Tensor      # the output
     transmission: torch.Tensor  # t(x), B x 1 x H/4 x W/4, 0.1..1
     air_light: torch.Tensor     # A, B x 3 x 1 x 1
+
+
+def pack(image: torch.Tensor) -> torch.Tensor:
+    """Pixel-unshuffle by 2, B x C x H x W to B x 4C x H/2 x W/2, channels last, in one copy."""
+    b, c, h, w = image.shape
+    split = image.reshape(b, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 1, 3, 5)
+    return split.reshape(b, h // 2, w // 2, 4 * c).permute(0, 3, 1, 2)
+
+
+def unpack(packed: torch.Tensor) -> torch.Tensor:
+    """Undo `pack`; channels last in, channels last out."""
+    b, c, h, w = packed.shape
+    split = packed.permute(0, 2, 3, 1).reshape(b, h, w, c // 4, 2, 2).permute(0, 1, 4, 2, 5, 3)
+    return split.reshape(b, 2 * h, 2 * w, c // 4).permute(0, 3, 1, 2)
 
 
 class WeightedResidual(nn.Module):
@@ -34,7 +50,7 @@ class WeightedResidual(nn.Module):
 
     def forward(self, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
         """Return both, weighted."""
-        return before * (1 + self.omega.clamp(-1, 0)) + after
+        return torch.addcmul(after, before, 1 + self.omega.clamp(-1, 0))
 
 
 def _small_net(inputs: int, width: int, outputs: int) -> nn.Sequential:
@@ -63,27 +79,53 @@ class VisibleEnhancement(nn.Module):
         self.residuals = nn.ModuleList(WeightedResidual() for _ in range(3))
 
     def forward(self, image: torch.Tensor) -> Enhanced:
-        """Enhance `image`, B x 3 x H x W in 0..1, H and W multiples of 4."""
-        small = functional.avg_pool2d(image, 4)
+        """Enhance `image`, B x 3 x H x W in 0..1, H and W multiples of 4, channels first."""
+        b, _, h, w = image.shape
+        # 2x2 pixels become four planes: whatever is smooth needs half the resolution from here on
+        planes = image.reshape(b, 3, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4) \
+            .reshape(b, 3, 4, h // 2, w // 2)
+        small = functional.avg_pool2d(planes.mean(dim=2), 2)
         t = torch.sigmoid(self.haze(small).float() + 3.0).clamp(min=T_MIN)
+        air = self._air_light(small)
+        dehazed = ((planes - air) / _enlarged(t).unsqueeze(2) + air).clamp(0, 1)
+        dehazed = self.residuals[0](planes, dehazed)
+        r = self.curves(functional.avg_pool2d(dehazed.mean(dim=2), 2)).float().tanh()
+        r = _enlarged(r).unflatten(1, (CURVE_STEPS, 3, 1)).unbind(dim=1)
+        bright = self.residuals[1](dehazed, _curve(dehazed, r))
+        packed = _packed(bright)
+        dry = packed + self.rain(packed)
+        return Enhanced(_packed(planes), dehazed.flatten(1, 2), packed,
+                        self.residuals[2](packed, dry), t, air.squeeze(2))
+
+    def _air_light(self, small: torch.Tensor) -> torch.Tensor:
         brightest = functional.adaptive_max_pool2d(functional.avg_pool2d(small, 4, ceil_mode=True),
                                                    1)
-        air = torch.sigmoid(self.air(torch.cat([brightest, small.mean((2, 3), keepdim=True)], 1)
-                                     .flatten(1)).float() + 1.4)[..., None, None]
-        wide = functional.interpolate(t, scale_factor=4, mode='bilinear', align_corners=False)
-        dehazed = self.residuals[0](image, ((image - air) / wide + air).clamp(0, 1))
+        seen = torch.cat([brightest, small.mean((2, 3), keepdim=True)], 1).flatten(1)
+        return torch.sigmoid(self.air(seen).float() + 1.4)[..., None, None, None]
 
-        small = functional.avg_pool2d(dehazed, 4)
-        r = torch.tanh(self.curves(small).float())
-        r = functional.interpolate(r, scale_factor=4, mode='bilinear', align_corners=False)
-        bright = dehazed
-        for r_k in r.chunk(CURVE_STEPS, dim=1):
-            bright = torch.addcmul(bright, r_k, bright * bright - bright)
-        bright = self.residuals[1](dehazed, bright)
 
-        streaks = self.rain(functional.pixel_unshuffle(bright, 2)).float()
-        dry = bright + functional.pixel_shuffle(streaks, 2)
-        return Enhanced(dehazed, bright, self.residuals[2](bright, dry), t, air)
+def _packed(planes: torch.Tensor) -> torch.Tensor:
+    return planes.flatten(1, 2).contiguous(memory_format=torch.channels_last)
+
+
+def _enlarged(small: torch.Tensor) -> torch.Tensor:
+    # channels first: what follows works plane by plane
+    return functional.interpolate(small.contiguous(), scale_factor=2, mode='bilinear',
+                                  align_corners=False)
+
+
+def _curve(image: torch.Tensor, steps: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """Iterate x + R_k (x^2 - x) (Eq. 2)."""
+    if torch.is_grad_enabled():
+        for r_k in steps:
+            image = torch.addcmul(image, r_k, image * image - image)
+        return image
+    out = image.clone()
+    for top in range(0, out.shape[3], _BAND):    # a band stays in the cache through all steps
+        x = out[..., top:top + _BAND, :]
+        for r_k in steps:
+            x.addcmul_(r_k[..., top:top + _BAND, :], (x * x).sub_(x))
+    return out
 
 
 class ThermalEnhancement(nn.Module):

@@ -4,14 +4,15 @@
 import pytest
 import torch
 
-from degfusion_ros.models.enhancement import T_MIN, ThermalEnhancement, VisibleEnhancement
+from degfusion_ros.models.enhancement import (pack, T_MIN, ThermalEnhancement, unpack,
+                                              VisibleEnhancement)
 
 
 def test_starts_close_to_the_identity():
     torch.manual_seed(0)
     image = torch.rand(2, 3, 32, 48)
     out = VisibleEnhancement()(image)
-    assert (out.derained - image).abs().mean() < 0.06
+    assert (unpack(out.derained) - image).abs().mean() < 0.06
     assert out.transmission.shape == (2, 1, 8, 12) and out.air_light.shape == (2, 3, 1, 1)
 
 
@@ -25,7 +26,7 @@ def test_dehazing_inverts_the_scattering_model():
             p.zero_()
         net.air[-1].bias.fill_(torch.logit(torch.tensor(air)) - 1.4)
         out = net(scene * t + air * (1 - t))
-    torch.testing.assert_close(out.dehazed, scene, atol=1e-5, rtol=0)
+    torch.testing.assert_close(unpack(out.dehazed), scene, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize('r, expected', [(-0.5, 0.95), (0.5, 0.005)])
@@ -60,3 +61,18 @@ def test_thermal_sharpening_is_the_laplacian():
         net.strength.fill_(0.25)
         torch.testing.assert_close(net(flat), flat)
         assert net(spot)[0, 0, 4, 4].item() == pytest.approx(0.5 + 0.25 * 4 * 0.2)
+
+
+def test_pack_is_pixel_unshuffle_and_unpack_its_inverse():
+    image = torch.rand(2, 3, 6, 8)
+    assert torch.equal(pack(image), torch.nn.functional.pixel_unshuffle(image, 2))
+    assert torch.equal(unpack(pack(image)), image)
+
+
+def test_inference_in_bands_equals_training():
+    torch.manual_seed(0)
+    net, image = VisibleEnhancement(), torch.rand(1, 3, 160, 32)
+    torch.nn.init.normal_(net.curves[-1].weight, std=0.3)
+    trained = net(image).brightened
+    with torch.no_grad():
+        torch.testing.assert_close(net(image).brightened, trained, atol=1e-5, rtol=1e-5)
