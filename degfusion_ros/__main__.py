@@ -14,11 +14,6 @@ COMMANDS = {
     'train': ('degfusion_ros.commands.train', 'train the guidance or the fusion network'),
 }
 
-# What a wrong file, model, frame or disk raises: told in one line. Everything else is a fault of
-# the program and keeps its traceback. Named, not imported: their modules are heavy.
-EXPECTED = {'BagError', 'CheckpointError', 'DataError', 'DemoError', 'FrameError', 'FuserError',
-            'OSError', 'TrainingError'}
-
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return 0 done, 2 wrong use, 1 failed (one line says why)."""
@@ -59,7 +54,11 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
 
 
 def _line(error: Exception) -> str | None:
-    """Tell an expected error in one line; None for a fault of the program."""
+    """
+    Tell an expected error in one line; None for a fault of the program, which keeps its traceback.
+
+    Expected are the system's errors and the package's own: BagError, FuserError and the like.
+    """
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or '').partition('.')[0]
         if package == 'rclpy' or package.endswith('_msgs'):
@@ -67,7 +66,7 @@ def _line(error: Exception) -> str | None:
         return f'no Python package {package}: pip install -r requirements.txt'
     if isinstance(error, OSError) and error.strerror:
         return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
-    if {kind.__name__ for kind in type(error).__mro__} & EXPECTED:
+    if type(error).__module__.startswith('degfusion_ros.'):
         return ' '.join(str(error).split())
     return None
 

@@ -2,6 +2,7 @@
 """Read and write rosbag2 (sqlite3 and mcap) without ROS."""
 
 from collections.abc import Iterator
+import os
 from pathlib import Path
 import re
 import shutil
@@ -157,7 +158,7 @@ class Writer:
         if self.path.exists():
             raise BagError(f'{self.path}: exists already; remove it or choose another name')
         # The folder carries the bag's own name, because the files inside are named after it.
-        self.scratch = self.path.with_name(f'.{self.path.name}.part')
+        self.scratch = self.path.with_name(f'.{self.path.name}.{os.getpid()}.part')
         self.connections: dict[str, object] = {}
 
     def __enter__(self) -> 'Writer':

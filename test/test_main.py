@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from degfusion_ros import __main__ as cli
+from degfusion_ros.bags import BagError
 
 
 def call(*words, code='from degfusion_ros.__main__ import main; sys.exit(main(sys.argv[1:]))'):
@@ -61,6 +62,7 @@ def test_traceback_is_shown_when_asked_for(tmp_path):
     (FileNotFoundError(2, 'No such file or directory', 'x.yaml'),
      'x.yaml: No such file or directory'),
     (OSError(28, 'No space left on device'), 'No space left on device'),
+    (BagError('x.mcap: damaged:\n  cut off'), 'x.mcap: damaged: cut off'),
     (ModuleNotFoundError('No module named rclpy', name='rclpy'),
      'no rclpy: source a ROS 2, or pip install -r requirements-ros.txt'),
     (ModuleNotFoundError('No module named torch.nn', name='torch.nn'),

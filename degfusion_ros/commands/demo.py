@@ -4,7 +4,6 @@
 import argparse
 import json
 from pathlib import Path
-import shutil
 import signal
 
 from rich.console import Console
@@ -72,10 +71,11 @@ def _interrupt(*_: object) -> None:
 def _clear(output: Path) -> None:
     """Make the output folder, without what an earlier demo wrote there."""
     output.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(output / 'frames', ignore_errors=True)
+    (output / 'frames').mkdir(exist_ok=True)
+    for picture in (output / 'frames').glob('[0-9][0-9][0-9][0-9][0-9].jpg'):
+        picture.unlink()
     for name in ('fused.mcap', 'summary.json', 'index.html', 'node.log'):
         (output / name).unlink(missing_ok=True)
-    (output / 'frames').mkdir()
 
 
 def _drawn(bar: Progress) -> Path:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from degfusion_ros.drive.recording import stamp_to_time
-from degfusion_ros.drive.schedule import RAMP, Segment, segment_at, severities
+from degfusion_ros.drive.schedule import Segment, segment_at
 
 if TYPE_CHECKING:
     from degfusion_ros.node.demo import Flight
 
 MAX_DT_NS = 50_000_000  # the node's default for what may be a pair
-DUE = 0.25  # severity from which a label is due
-SETTLE_S = 1.5  # two judgements in a row, at 2 Hz, and the way through
+# A condition is held against the labels from so long after it began to come (the ramp, then two
+# judgements in a row at 2 Hz) until so long before it has gone.
+SETTLE_S, LEAVE_S = 1.75, 0.6
 
 
 def summarise(flight: 'Flight', enough: float, plan: tuple[Segment, ...] | None) -> dict:
@@ -109,7 +110,7 @@ def dropped(flight: 'Flight', pairs: int) -> dict[str, int]:
 
 def agreement(flight: 'Flight', plan: tuple[Segment, ...]) -> dict:
     """
-    Hold the labels to the schedule, where a condition has come and not begun to go.
+    Hold the labels to the schedule, where a condition has come and is not all but gone.
 
     labels_found: by modality, the share of due labels that were active (None: none was due).
     exact: the share of judgements with just the due labels. segments: the same one by one, with
@@ -121,12 +122,11 @@ def agreement(flight: 'Flight', plan: tuple[Segment, ...]) -> dict:
     for verdict in flight.verdicts:
         t = stamp_to_time(verdict.stamp_ns)
         segment = segment_at(t, plan)
-        if not segment.t0 + RAMP + SETTLE_S <= t <= segment.t1 - RAMP:
+        if not segment.t0 + SETTLE_S <= t <= segment.t1 - LEAVE_S:
             continue
         entry = by_name[segment.name]
         entry['judged'] += 1
-        for modality, truth in zip(('visible', 'thermal'), severities(t, plan)):
-            due = {label for label, severity in truth.items() if severity >= DUE}
+        for modality, due in (('visible', set(segment.visible)), ('thermal', set(segment.thermal))):
             active = set(verdict.labels.get(modality, [])) - {'clean'}
             due_count[modality] = due_count.get(modality, 0) + len(due)
             found_count[modality] = found_count.get(modality, 0) + len(due & active)

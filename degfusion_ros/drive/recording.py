@@ -31,8 +31,8 @@ def write_bag(path: Path, schedule: tuple[Segment, ...] = SCHEDULE, workers: int
     """
     Render the drive at 10 Hz into a bag of two image and two camera_info topics.
 
-    workers: processes that render; as many as there are cores (at most 8) when None, 0 renders
-    right here. on_frame: called with (frames done, frames in all). Raises BagError.
+    workers: processes that render, of 0.5 GB each; as many as there are cores, at most 4, when
+    None; 0 renders right here. on_frame: called with (frames done, frames in all). Raises BagError.
     """
     total = round(duration(schedule) * RATE_HZ)
     jitter = np.random.default_rng(1).integers(-JITTER_NS, JITTER_NS, (total, 2))
@@ -83,7 +83,7 @@ def _digest() -> str:
 
 
 def _frames(total: int, schedule: tuple[Segment, ...], workers: int | None) -> Iterator[Frame]:
-    workers = min(os.cpu_count() or 1, 8) if workers is None else workers
+    workers = min(os.cpu_count() or 1, 4) if workers is None else workers
     jobs = ((i / RATE_HZ, schedule) for i in range(total))
     if workers < 2:
         _start()
