@@ -15,7 +15,7 @@ from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import MULTIPLE
 from degfusion_ros.models.enhancement import unpack
 from degfusion_ros.models.experts import Folded
-from degfusion_ros.models.guidance import VECTOR_SIZE
+from degfusion_ros.models.guidance import Judgement, VECTOR_SIZE
 from degfusion_ros.models.labels import LABELS, THERMAL_LABELS, VISIBLE_LABELS
 
 __all__ = ['Degradation', 'Fuser', 'FuserError', 'Fusion', 'OUTPUTS', 'THERMAL_LABELS',
@@ -103,13 +103,15 @@ class Fuser:
 
     def refresh(self, visible: np.ndarray, thermal: np.ndarray) -> Degradation:
         """Judge a pair (images as in `fuse`) and steer all later frames by it."""
-        visible, thermal = _checked(visible, thermal)
+        told = self._judge(*_checked(visible, thermal))
+        self._apply(told.vector.float())
+        return _degradation(told)
+
+    def _judge(self, visible: np.ndarray, thermal: np.ndarray) -> Judgement:
         views = np.stack([guidance_view(visible), guidance_view(_bytes(thermal))])
         views = torch.from_numpy(views).permute(0, 3, 1, 2)[None].to(self.device)
         with self._judging, torch.inference_mode(), self._autocast():
-            told = self._guidance(views)
-        self._apply(told.vector.float())
-        return _degradation(told)
+            return self._guidance(views)
 
     def fuse(self, visible: np.ndarray, thermal: np.ndarray,
              outputs: tuple[str, ...] = ('fused',)) -> Fusion:
@@ -138,9 +140,12 @@ class Fuser:
                             for name in OUTPUTS))
 
     def warm_up(self, height: int, width: int) -> None:
-        """Run every output once at this size, so that the first real frame is not slow."""
+        """Judge and fuse once at this size, so that the first real frames are not slow."""
         visible = np.zeros((height, width, 3), np.uint8)
-        self.fuse(visible, visible[..., 0], OUTPUTS)
+        thermal = np.zeros((height, width), np.uint8)
+        self._judge(visible, thermal)
+        for outputs in (OUTPUTS, OUTPUTS[:1]):
+            self.fuse(visible, thermal, outputs)
 
     def _apply(self, vector: torch.Tensor) -> None:
         with torch.inference_mode():
@@ -216,7 +221,7 @@ def _image(packed: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
     return out[..., 0] if out.shape[2] == 1 else out
 
 
-def _degradation(told) -> Degradation:
+def _degradation(told: Judgement) -> Degradation:
     severities, active, unsure = {}, {}, {}
     for modality, names in LABELS.items():
         presence = getattr(told, modality)[0].float().sigmoid().tolist()

@@ -15,6 +15,8 @@ THERMAL_ORDER = ('blur', 'low_contrast', 'stripe', 'noise')
 _VISIBLE_WEIGHTS = {'fog': 1.3, 'rain': 1.1, 'blur': 0.7, 'low_light': 1.2, 'overexposure': 1.1,
                     'noise': 1.0}
 _THERMAL_WEIGHTS = {'blur': 0.6, 'low_contrast': 0.8, 'stripe': 1.3, 'noise': 1.0}
+# Below these a label would name what nobody sees.
+_FAINTEST = {'low_contrast': 0.3, 'blur': 0.3}
 _COUNTS = {'visible': (0.16, 0.52, 0.26, 0.06), 'thermal': (0.34, 0.38, 0.20, 0.08)}
 
 
@@ -34,10 +36,10 @@ def _draw(weights: dict[str, float], counts: tuple[float, ...], low: float,
                         p=p / p.sum())
     if {'low_light', 'overexposure'} <= set(chosen):
         chosen = [c for c in chosen if c != rng.choice(['low_light', 'overexposure'])]
-    return {str(c): float(rng.uniform(low, 1.0)) for c in chosen}
+    return {str(c): float(rng.uniform(max(low, _FAINTEST.get(c, 0)), 1.0)) for c in chosen}
 
 
-def draw(rng: np.random.Generator, low: float = 0.15) -> Condition:
+def draw(rng: np.random.Generator, low: float = 0.2) -> Condition:
     """Draw a random composite condition; every severity is at least `low`."""
     return Condition(_draw(_VISIBLE_WEIGHTS, _COUNTS['visible'], low, rng),
                      _draw(_THERMAL_WEIGHTS, _COUNTS['thermal'], low, rng))

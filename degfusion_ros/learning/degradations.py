@@ -36,7 +36,8 @@ def scene_depth(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     horizon = rng.uniform(0.3, 0.6)
     rows = np.linspace(0, 1, h, dtype=np.float32)[:, None]
     below = np.maximum(rows - horizon, 0) / (1 - horizon)
-    ground = 1.0 / (1.0 + rng.uniform(3, 9) * below)
+    # camera height and lens decide how soon the ground is near: log-uniform
+    ground = 1.0 / (1.0 + 3.0 * 13.0 ** rng.random() * below)
     depth = np.repeat(np.clip(ground + 0.15 * np.maximum(horizon - rows, 0), 0, 1), w, axis=1)
     depth = depth + rng.uniform(0, 0.35) * _smooth_field((h, w), int(rng.integers(3, 7)), rng)
     guide = rgb.mean(axis=2) if rgb.ndim == 3 else rgb

@@ -4,7 +4,7 @@
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 import torch
 from torch import nn
 from torch.nn import functional
@@ -81,6 +81,8 @@ def train(config: dict, folder: Path, data: Path, resume: bool = False) -> Path:
         raise TrainingError(f"clip {config['clip']}: needs `weights`, a local file of that model")
     model, tokenizer = clips.create_clip(config['clip'], config.get('weights'))
     task = GuidanceTask(Guidance(config['clip'], model), tokenizer)
+    if config.get('start_from'):
+        task.guidance.load_state_dict(load_file(config['start_from']))
     folders = PairFolders(root=data, **config['data'])
     samples = Reservoir(stream_loader(DegradedStream(folders.load(), config['seed'])),
                         config['reservoir'], config['seed'])

@@ -129,9 +129,15 @@ class DegradedStream(IterableDataset):
 
 def augment(visible: np.ndarray, thermal: np.ndarray, smallest: int,
             rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Scale, mirror and re-tone a clean uint8 pair; returns float32 in [0, 1]."""
+    """Cut, scale, mirror and re-tone a clean uint8 pair; returns float32 in [0, 1]."""
     h, w = thermal.shape
-    scale = max(rng.uniform(0.75, 1.3), (smallest + 2) / min(h, w))
+    if rng.random() < 0.6:          # another framing of the scene
+        keep = rng.uniform(0.55, 1.0)
+        ch, cw = round(h * keep), round(w * keep)
+        y, x = rng.integers(h - ch + 1), rng.integers(w - cw + 1)
+        visible, thermal = visible[y:y + ch, x:x + cw], thermal[y:y + ch, x:x + cw]
+        h, w = ch, cw
+    scale = max(rng.uniform(0.75, 1.4), (smallest + 2) / min(h, w))
     size = (round(w * scale), round(h * scale))
     mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     visible, thermal = (cv2.resize(x, size, interpolation=mode) for x in (visible, thermal))

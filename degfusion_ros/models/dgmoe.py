@@ -15,8 +15,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from degfusion_ros.models.enhancement import (Enhanced, pack, ThermalEnhancement, unpack,
-                                              VisibleEnhancement)
+from degfusion_ros.models.enhancement import (
+    Enhanced,
+    pack,
+    ThermalEnhancement,
+    unpack,
+    VisibleEnhancement,
+)
 from degfusion_ros.models.experts import DGME, Folded, Router, STATE
 from degfusion_ros.models.guidance import VECTOR_SIZE
 

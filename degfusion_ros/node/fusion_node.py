@@ -6,6 +6,7 @@ Threads: the executor takes messages in and pairs them; a worker fuses the newes
 looks at the newest pair a few times a second. Publishing is safe from any of them.
 """
 
+import signal
 import sys
 import traceback
 
@@ -146,10 +147,11 @@ class FusionNode(LifecycleNode):
     def _fail(self, what: str, error: Exception) -> TransitionCallbackReturn:
         foreseen = isinstance(error, (ValueError, RuntimeError, OSError, ImportError))
         reason = ' '.join((str(error) if foreseen else repr(error)).split())
-        self._state = f'cannot {what}: {reason}'
-        self.get_logger().error(self._state)
+        told = f'cannot {what}: {reason}'
+        self.get_logger().error(told)
         if not foreseen:
             self.get_logger().error(''.join(traceback.format_exception(error)))
+        self._state = told
         return FAILURE
 
     # ---- callbacks of the executor ----
@@ -216,6 +218,7 @@ def main(args: list[str] | None = None) -> int:
         if rclpy.ok():  # told to end in the midst of a transition, nothing can be published
             raise
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends Ctrl-C twice
         executor.shutdown()
         node.close()
         node.destroy_node()

@@ -46,6 +46,7 @@ class Nearest:
         self._timer = node.create_timer(
             3600.0, self._poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._timer.cancel()
+        self._looked = False  # for messages that already wait in the middleware
 
     def add(self, stream: str, frame: Frame) -> None:
         """Take a frame; calls on_pair for every pair that it completes."""
@@ -78,6 +79,13 @@ class Nearest:
         self._node.destroy_timer(self._timer)
 
     def _poll(self) -> None:
+        # An executor that was kept from running finds timer and messages due together, and calls
+        # the timer first: the partner may be there, not yet taken. One more round lets it in.
+        self._looked = not self._looked
+        if self._looked:
+            self._timer.timer_period_ns = 1
+            self._timer.reset()
+            return
         self._timer.cancel()
         self._emit(self._pairer.poll(time.monotonic_ns()))
 

@@ -140,6 +140,9 @@ TABLE = (
 
     Entry('output.size', 'visible', 'Size of the fused image.',
           choices=('visible', 'thermal'), pattern=SIZE, unit='WIDTHxHEIGHT'),
+    Entry('output.mosaic_rate_hz', 2.0,
+          'How often the mosaic is made while somebody looks; it needs both restored pictures.',
+          (0.1, 100.0), 'Hz', change=ANY),
     Entry('output.colour', 'rgb8', 'Encoding of the fused image.',
           choices=('rgb8', 'bgr8', 'mono8'), change=ANY),
 

@@ -33,6 +33,7 @@ class Pipeline:
         self._outputs, self._infos, self._health = outputs, infos, health
         self._warm_sizes = warm_sizes  # (height, width) the fuser has been warmed up for
         self.warming = False
+        self._last_mosaic_ns = 0
 
     def __call__(self, pair: Pair) -> None:
         """Decode, align, fuse and publish; a frame that cannot be used is counted."""
@@ -52,13 +53,15 @@ class Pipeline:
             stamp=pair.reference.header.stamp, frame_id=frames[0].header.frame_id)
         self._judge.offer(*images, header)
         self._warm_up(images[0].shape[:2])
+        mosaic_due = self._mosaic_due(began)
         with stages.measure('fuse'):
-            fusion = self._fuser.fuse(*images, outputs=self._wanted())
+            fusion = self._fuser.fuse(*images, outputs=self._wanted(mosaic_due))
         with stages.measure('publish'):
             self._publish(fusion, header)
         stages.record('total', (time.monotonic_ns() - last_came) / 1e6)
         self._health.fused()
-        if self._outputs.listened('mosaic'):
+        if mosaic_due:
+            self._last_mosaic_ns = began
             self._publish_mosaic(images, fusion, header, pair, last_came)
 
     def _decoded(self, visible, thermal) -> tuple[np.ndarray, np.ndarray] | None:
@@ -83,8 +86,12 @@ class Pipeline:
             self.warming = False
         self._warm_sizes.add(size)
 
-    def _wanted(self) -> tuple[str, ...]:
-        mosaic_too = self._outputs.listened('mosaic')
+    def _mosaic_due(self, now_ns: int) -> bool:
+        # a tenth early: frames that come at just this rate shall each have theirs
+        gap_ns = 0.9e9 / self._settings['output.mosaic_rate_hz']
+        return self._outputs.listened('mosaic') and now_ns - self._last_mosaic_ns >= gap_ns
+
+    def _wanted(self, mosaic_too: bool) -> tuple[str, ...]:
         return ('fused',) + tuple(
             name for name in ('visible', 'thermal')
             if mosaic_too or self._outputs.listened(f'{name}_restored'))

@@ -22,7 +22,8 @@ def _pair(batch: int = 1, height: int = 48, width: int = 64):
 def test_only_wanted_heads_are_computed(network):
     routes = network.route(torch.randn(1, VECTOR_SIZE))
     fused = network(*_pair(), routes, ('fused',))
-    assert fused.unpacked('fused').shape == (1, 3, 48, 64) and fused.visible is None and fused.thermal is None
+    assert fused.unpacked('fused').shape == (1, 3, 48, 64)
+    assert fused.visible is None and fused.thermal is None
     both = network(*_pair(), routes, ('visible', 'thermal'))
     assert both.fused is None and both.unpacked('visible').shape == (1, 3, 48, 64)
     assert both.unpacked('thermal').shape == (1, 1, 48, 64)

@@ -4,8 +4,13 @@
 import pytest
 import torch
 
-from degfusion_ros.models.enhancement import (pack, T_MIN, ThermalEnhancement, unpack,
-                                              VisibleEnhancement)
+from degfusion_ros.models.enhancement import (
+    pack,
+    T_MIN,
+    ThermalEnhancement,
+    unpack,
+    VisibleEnhancement,
+)
 
 
 def test_starts_close_to_the_identity():

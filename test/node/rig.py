@@ -19,7 +19,7 @@ LATCHED = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE)
 
 
-def wait_for(condition, what, timeout_s=20.0):
+def wait_for(condition, what, timeout_s=60.0):
     """Return what `condition` returns once it is true; discovery may take seconds."""
     end = time.monotonic() + timeout_s
     while not (result := condition()):
