@@ -81,8 +81,8 @@ class Nearest:
     def _poll(self) -> None:
         # An executor that was kept from running finds timer and messages due together, and calls
         # the timer first: the partner may be there, not yet taken. One more round lets it in.
-        self._looked = not self._looked
-        if self._looked:
+        if not self._looked:
+            self._looked = True
             self._timer.timer_period_ns = 1
             self._timer.reset()
             return
@@ -90,6 +90,7 @@ class Nearest:
         self._emit(self._pairer.poll(time.monotonic_ns()))
 
     def _emit(self, pairs: list[Pair]) -> None:
+        self._looked = False
         for pair in pairs:
             self._on_pair(pair)
         deadline = self._pairer.next_deadline_ns()
