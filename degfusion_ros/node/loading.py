@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+import os
 
 from degfusion_ros.node.settings import Settings
 
@@ -11,6 +12,10 @@ Load = Callable[[str, str, str], object]
 
 def load_fuser(model: str, device: str, precision: str) -> object:
     """Return Fuser.load's fuser; torch takes seconds to import, so not before it is needed."""
+    # Read once, when torch loads its OpenMP: threads that spin without end at every step rob the
+    # rest of a busy robot, threads that sleep at once take half as long again.
+    if not {'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'} & set(os.environ):
+        os.environ['GOMP_SPINCOUNT'] = '20000'
     from degfusion_ros.fuser import Fuser
     return Fuser.load(model, device, precision)
 

@@ -59,9 +59,7 @@ class NodeProcess:
         package_root = str(Path(degfusion_ros.__file__).parents[1])
         path = os.pathsep.join(filter(None, [package_root, os.environ.get('PYTHONPATH')]))
         self.output = open(self.log, 'wb')
-        # Threads of the fuser that wait must not spin: worker and judge share few cores, and
-        # spinning there costs several times the arithmetic.
-        environment = {'OMP_WAIT_POLICY': 'PASSIVE', **os.environ, 'PYTHONPATH': path}
+        environment = {**os.environ, 'PYTHONPATH': path}
         # A session of its own: Ctrl-C reaches the demo alone, which then ends the node in order.
         self.process = subprocess.Popen(
             self.command, stdout=self.output, stderr=subprocess.STDOUT, start_new_session=True,
