@@ -129,8 +129,8 @@ class Fuser:
         with torch.inference_mode():
             colour = torch.from_numpy(visible).to(self.device).permute(2, 0, 1)[None]
             heat = torch.from_numpy(thermal).to(self.device)[None, None]
-            colour = colour.float().div_(255)
-            heat = heat.float().div_(255) if heat.dtype == torch.uint8 else heat
+            colour = colour * (1 / 255)
+            heat = heat * (1 / 255) if heat.dtype == torch.uint8 else heat
             with self._swap:
                 routes = self._routes
             with self._autocast():
@@ -212,7 +212,7 @@ def _padded(image: torch.Tensor) -> torch.Tensor:
     bottom, right = (-n % MULTIPLE for n in image.shape[2:])
     if bottom or right:
         image = functional.pad(image, (0, right, 0, bottom), mode='reflect')
-    return image.contiguous()
+    return image
 
 
 def _image(packed: torch.Tensor, size: tuple[int, int]) -> np.ndarray:

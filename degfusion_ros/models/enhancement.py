@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from degfusion_ros.models.layers import SmallNet
+
 CURVE_STEPS = 8
 _BAND = 32      # rows of half resolution
 T_MIN = 0.1     # t0 of Eq. 1: below it the haze hides the scene altogether
@@ -53,15 +55,6 @@ class WeightedResidual(nn.Module):
         return torch.addcmul(after, before, 1 + self.omega.clamp(-1, 0))
 
 
-def _small_net(inputs: int, width: int, outputs: int) -> nn.Sequential:
-    net = nn.Sequential(nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(inplace=True),
-                        nn.Conv2d(width, width, 3, padding=2, dilation=2), nn.ReLU(inplace=True),
-                        nn.Conv2d(width, outputs, 3, padding=1))
-    nn.init.zeros_(net[-1].bias)
-    nn.init.normal_(net[-1].weight, std=1e-3)    # every stage starts as the identity
-    return net
-
-
 class VisibleEnhancement(nn.Module):
     """
     Dehaze, brighten and derain (Scientific Reports 10.1038/s41598-025-24436-3, Eq. 1-4).
@@ -72,10 +65,10 @@ class VisibleEnhancement(nn.Module):
 
     def __init__(self, width: int = 24):
         super().__init__()
-        self.haze = _small_net(3, width, 1)
+        self.haze = SmallNet(3, width, 1)
         self.air = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
-        self.curves = _small_net(3, width, 3 * CURVE_STEPS)
-        self.rain = _small_net(12, width, 12)
+        self.curves = SmallNet(3, width, 3 * CURVE_STEPS)
+        self.rain = SmallNet(12, width, 12)
         self.residuals = nn.ModuleList(WeightedResidual() for _ in range(3))
 
     def forward(self, image: torch.Tensor) -> Enhanced:
@@ -94,7 +87,7 @@ class VisibleEnhancement(nn.Module):
         bright = self.residuals[1](dehazed, _curve(dehazed, r))
         packed = _packed(bright)
         dry = packed + self.rain(packed)
-        return Enhanced(_packed(planes), dehazed.flatten(1, 2), packed,
+        return Enhanced(planes.flatten(1, 2), dehazed.flatten(1, 2), packed,
                         self.residuals[2](packed, dry), t, air.squeeze(2))
 
     def _air_light(self, small: torch.Tensor) -> torch.Tensor:

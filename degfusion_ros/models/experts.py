@@ -7,14 +7,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from degfusion_ros.models.layers import conv_add, conv_relu
+
 EXPERTS, TOP_K = 8, 2
 # The paper's three structures (1xk, kx1, kxk). All lie in one 3x3 box, so that the fold of any two
 # costs what one plain 3x3 convolution costs; the four scales of the U-Net give the longer reach.
 SHAPES = ((1, 3), (1, 3), (3, 1), (3, 1), (1, 1), (3, 3), (3, 3), (3, 3))
 BOX = 3
-# oneDNN's fused convolutions, where this build of torch has them
-_ONEDNN = getattr(torch.ops.mkldnn, '_convolution_pointwise', None) \
-    if torch.backends.mkldnn.is_available() else None
 STATE = 16      # size of the guidance state that shifts the experts' biases
 
 
@@ -107,15 +106,7 @@ class DGME(nn.Module):
 
 def apply_folded(x: torch.Tensor, f: Folded) -> torch.Tensor:
     """Return x + second(relu(first(x)))."""
-    if _ONEDNN and x.device.type == 'cpu' and x.dtype == f.first.dtype \
-            and not torch.is_grad_enabled():
-        # the same arithmetic with ReLU and sum inside the convolutions: two passes less
-        hidden = _ONEDNN(x, f.first, f.first_bias, [BOX // 2] * 2, [1, 1], [1, 1], 1, 'relu', [],
-                         '')
-        return _ONEDNN.binary(hidden, x, f.second, f.second_bias, [0, 0], [1, 1], [1, 1], 1,
-                              'add', 1.0, None, [], None)
-    hidden = functional.conv2d(x, f.first, f.first_bias, padding=BOX // 2).relu_()
-    return x + functional.conv2d(hidden, f.second, f.second_bias)
+    return conv_add(conv_relu(x, f.first, f.first_bias), f.second, f.second_bias, x)
 
 
 def _boxed(kernel: torch.Tensor) -> torch.Tensor:
