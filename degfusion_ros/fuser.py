@@ -72,6 +72,7 @@ class Fuser:
                  device: str, precision: str):
         self.name, self.device, self.precision = name, device, precision
         self._dtype = _PRECISIONS[precision]
+        self._threads = torch.get_num_threads()
         self._network = network.eval().requires_grad_(False).to(
             device, memory_format=torch.channels_last)
         self._guidance = guidance.eval().requires_grad_(False).to(device)
@@ -103,8 +104,15 @@ class Fuser:
 
     def refresh(self, visible: np.ndarray, thermal: np.ndarray) -> Degradation:
         """Judge a pair (images as in `fuse`) and steer all later frames by it."""
-        told = self._judge(*_checked(visible, thermal))
-        self._apply(told.vector.float())
+        visible, thermal = _checked(visible, thermal)
+        # One thread: a second pool would outnumber the cores, and OpenMP then puts all waiting
+        # threads to sleep at every step, the frames' too: half as long again for every frame.
+        torch.set_num_threads(1)
+        try:
+            told = self._judge(visible, thermal)
+            self._apply(told.vector.float())
+        finally:
+            torch.set_num_threads(self._threads)
         return _degradation(told)
 
     def _judge(self, visible: np.ndarray, thermal: np.ndarray) -> Judgement:
@@ -126,6 +134,7 @@ class Fuser:
         if unknown or not outputs:
             raise FuserError(f'outputs {tuple(outputs)}: choose from {OUTPUTS}')
         visible, thermal = _checked(visible, thermal)
+        torch.set_num_threads(self._threads)    # a setting of the calling thread
         with torch.inference_mode():
             colour = torch.from_numpy(visible).to(self.device).permute(2, 0, 1)[None]
             heat = torch.from_numpy(thermal).to(self.device)[None, None]
