@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+import os
 from pathlib import Path
 import threading
 import time
@@ -57,6 +58,8 @@ def fly(bag: Path, topics: tuple[str, str], output: Path, parameters: dict[str, 
             f'input.{name}.transport': kind for name, kind in player.transport.items()}}
         with bags.Writer(output / 'fused.mcap') as writer, \
                 NodeProcess(parameters, output / 'node.log', parameter_file) as process:
+            # The node shall have the processor first, as on a robot where nobody records.
+            os.nice(5)
             recorder = Recorder(node, writer, output / 'frames')
             spinner.start()
             try:

@@ -44,7 +44,7 @@ class Recorder:
     values: the node's last status; state: its last words.
     """
 
-    def __init__(self, node: Node, writer: bags.Writer, frames: Path, every: int = 5) -> None:
+    def __init__(self, node: Node, writer: bags.Writer, frames: Path) -> None:
         self.fused: dict[int, int] = {}
         self.verdicts: list[Verdict] = []
         self.pictures: list[tuple[int, str]] = []
@@ -52,8 +52,7 @@ class Recorder:
         self.state, self.level = '', b'\0'
         self.bag_time: Callable[[], int] = time.time_ns  # the player's clock, once it plays
         self.error: Exception | None = None
-        self._writer, self._frames, self._every = writer, frames, every
-        self._mosaics = 0
+        self._writer, self._frames = writer, frames
         deep = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=20,
                           reliability=ReliabilityPolicy.RELIABLE)
         latched = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=20,
@@ -84,9 +83,7 @@ class Recorder:
         return arrived
 
     def _mosaic(self, raw: bytes) -> None:
-        self._mosaics += 1
-        if (self._mosaics - 1) % self._every == 0:
-            self._guard(lambda: self._save(raw))
+        self._guard(lambda: self._save(raw))
 
     def _save(self, raw: bytes) -> None:
         message = bags.deserialize(raw, bags.IMAGE)
