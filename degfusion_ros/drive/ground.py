@@ -56,7 +56,7 @@ def build(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
     tracks = sum(np.exp(-((d - at) / 0.28) ** 2) for at in (-2.55, -0.95, 0.95, 2.55))
     oil = np.exp(-((np.abs(d) - LANE) / 0.3) ** 2)
-    grey = 0.105 * (1 + 0.10 * broad + 0.10 * fine + 0.16 * speckle + 0.10 * tracks - 0.12 * oil)
+    grey = 0.105 * (1 + 0.10 * broad + 0.10 * fine + 0.06 * speckle + 0.10 * tracks - 0.12 * oil)
     patches = value_noise(SHAPE, (10, 12), rng) > 0.72
     cracks = _cracks(rng)
     grey = np.where(patches, grey * 0.72, grey) * (1 - 0.6 * cracks)
@@ -145,4 +145,4 @@ class Ground:
             x = (d[band] / 0.003 % 512).astype(np.float32) + 0.5
             y = np.repeat((s[band] / 0.003 % 512 + 0.5).astype(np.float32)[:, None], WIDTH, axis=1)
             sample = cv2.remap(grain, x, y, cv2.INTER_LINEAR)
-            rgb[first + band[0]:first + band[-1] + 1] *= 1 + 0.24 * sample[..., None]
+            rgb[first + band[0]:first + band[-1] + 1] *= 1 + 0.10 * sample[..., None]

@@ -124,7 +124,7 @@ class Scene:
         picture = self.curve[np.clip(light, 0, 4095).astype(np.uint16)]
         soft = cv2.GaussianBlur(picture, (0, 0), 0.9)
         picture += 0.35 * (picture - soft)
-        picture += rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(1.2)
+        picture += rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(0.6)
         return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
 
     def _count(self, temperature: np.ndarray, rng: np.random.Generator) -> np.ndarray:

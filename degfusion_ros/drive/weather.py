@@ -7,7 +7,7 @@ from degfusion_ros.drive.scene import Frame
 from degfusion_ros.drive.schedule import SCHEDULE, Segment, segment_at, severities
 from degfusion_ros.learning import degradations
 
-SIGHT = 50.0  # metres at which the fog's air light has all but won
+SIGHT = 32.0  # metres at which the fog's air light has all but won
 # The thermal camera's fixed window: counts of 273 K and 306 K at 0.04 K a count.
 WINDOW = (6825, 7650)
 SEEDS = {'fog': 2, 'low_light': 3, 'noise': 5, 'rain': 4, 'overexposure': 11, 'stripe': 6,

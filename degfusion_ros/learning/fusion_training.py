@@ -32,7 +32,9 @@ class FusionTask(nn.Module):
         crops = [batch[k].flatten(0, 1).float().div(255) for k in ('degraded', 'clean')]
         (bad_visible, bad_thermal), (visible, thermal) = (
             (x[:, :3].contiguous(memory_format=torch.channels_last), x[:, 3:]) for x in crops)
-        out = self.network(bad_visible, bad_thermal, self.network.route(batch['vector']), OUTPUTS)
+        frames = batch['statistics'].repeat_interleave(batch['degraded'].shape[1], dim=0)
+        out = self.network(bad_visible, bad_thermal, self.network.route(batch['vector']), OUTPUTS,
+                           frames)
         with torch.autocast(bad_visible.device.type, enabled=False):
             found = self._image_losses(out, visible, thermal)
             found |= self._router_losses(many)

@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset
 
 from degfusion_ros.imaging.views import guidance_view
 from degfusion_ros.learning import conditions
+from degfusion_ros.models.enhancement import scene_statistics
 from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 
 _SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
@@ -84,7 +85,8 @@ class DegradedStream(IterableDataset):
     Endless degraded samples as dictionaries of uint8 and float32 tensors.
 
     `views` 2x3x224x224 (visible, thermal); `severity` (10,) visible then thermal labels;
-    with crops > 0 also `degraded` and `clean`, crops x 4 x size x size (RGB, thermal).
+    with crops > 0 also `degraded` and `clean`, crops x 4 x size x size (RGB, thermal), and the
+    whole degraded frame's `statistics` (9,).
     """
 
     def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], seed: int, crops: int = 0,
@@ -119,6 +121,8 @@ class DegradedStream(IterableDataset):
             clean = np.dstack([conditions.to_bytes(visible), conditions.to_bytes(thermal)])
             degraded = np.dstack([bad_visible, bad_thermal])
             h, w = thermal.shape
+            seen = torch.from_numpy(bad_visible).permute(2, 0, 1)[None].float() / 255
+            sample['statistics'] = scene_statistics(seen)[0]
             corners = [(rng.integers(h - self.size + 1), rng.integers(w - self.size + 1))
                        for _ in range(self.crops)]
             for key, image in (('degraded', degraded), ('clean', clean)):

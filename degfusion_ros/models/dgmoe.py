@@ -104,13 +104,14 @@ class DgMoe(nn.Module):
 
     def forward(self, visible: torch.Tensor, thermal: torch.Tensor,
                 routes: dict[str, list[list[Folded]]], outputs: tuple[str, ...] = ('fused',),
-                ) -> Outputs:
+                statistics: torch.Tensor | None = None) -> Outputs:
         """
         Fuse B x 3 x H x W and B x 1 x H x W, both 0..1, with the folded experts of `route`.
 
-        H and W are multiples of 16. The B images fall into equal runs, one per routed vector.
+        H and W are multiples of 16. The B images fall into equal runs, one per routed vector. Crops
+        need the `statistics` of their frames (enhancement.scene_statistics).
         """
-        enhanced = self.enhance_visible(visible)
+        enhanced = self.enhance_visible(visible, statistics)
         base, sharp = enhanced.derained, pack(self.enhance_thermal(thermal))
         skips = self._encode(((enhanced.original, base), (sharp,)), iter(routes['encoder']))
         fused = restored = heat = weight = None

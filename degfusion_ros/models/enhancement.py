@@ -10,6 +10,7 @@ from torch.nn import functional
 from degfusion_ros.models.layers import SmallNet
 
 CURVE_STEPS = 8
+STATISTICS = 9
 _BAND = 32      # rows of half resolution
 T_MIN = 0.1     # t0 of Eq. 1: below it the haze hides the scene altogether
 
@@ -39,6 +40,17 @@ def unpack(packed: torch.Tensor) -> torch.Tensor:
     return split.reshape(b, 2 * h, 2 * w, c // 4).permute(0, 3, 1, 2)
 
 
+def scene_statistics(image: torch.Tensor) -> torch.Tensor:
+    """
+    Return the brightest, mean and darkest RGB of a frame's 16 px cells, B x 3 x H x W to B x 9.
+
+    How dark the night or thick the fog is shows in the frame as a whole (is there any white left?),
+    not in a crop of it or in a small network's view.
+    """
+    cells = functional.avg_pool2d(image, 16, ceil_mode=True, count_include_pad=False)
+    return torch.cat([cells.amax((2, 3)), cells.mean((2, 3)), cells.amin((2, 3))], dim=1)
+
+
 class WeightedResidual(nn.Module):
     """
     Join a stage to its input: I_out = I_in (1 + w) + Enhance(I_in) (Eq. 4).
@@ -65,24 +77,30 @@ class VisibleEnhancement(nn.Module):
 
     def __init__(self, width: int = 24):
         super().__init__()
-        self.haze = SmallNet(3, width, 1)
-        self.air = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
-        self.curves = SmallNet(3, width, 3 * CURVE_STEPS)
+        self.haze = SmallNet(3 + STATISTICS, width, 1)
+        self.air = nn.Sequential(nn.Linear(STATISTICS, 16), nn.ReLU(), nn.Linear(16, 3))
+        self.curves = SmallNet(3 + STATISTICS, width, 3 * CURVE_STEPS)
         self.rain = SmallNet(12, width, 12)
         self.residuals = nn.ModuleList(WeightedResidual() for _ in range(3))
 
-    def forward(self, image: torch.Tensor) -> Enhanced:
-        """Enhance `image`, B x 3 x H x W in 0..1, H and W multiples of 4, channels first."""
+    def forward(self, image: torch.Tensor, statistics: torch.Tensor | None = None) -> Enhanced:
+        """
+        Enhance `image`, B x 3 x H x W in 0..1, H and W multiples of 4.
+
+        `statistics` (B x 9) are those of the frame that the image is a crop of; its own if None.
+        """
+        statistics = scene_statistics(image) if statistics is None else statistics
         b, _, h, w = image.shape
         # 2x2 pixels become four planes: whatever is smooth needs half the resolution from here on
         planes = image.reshape(b, 3, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4) \
             .reshape(b, 3, 4, h // 2, w // 2)
         small = functional.avg_pool2d(planes.mean(dim=2), 2)
-        t = torch.sigmoid(self.haze(small).float() + 3.0).clamp(min=T_MIN)
-        air = self._air_light(small)
+        t = torch.sigmoid(self.haze(_told(small, statistics)).float() + 3.0).clamp(min=T_MIN)
+        air = torch.sigmoid(self.air(statistics).float() + 1.4)[..., None, None, None]
         dehazed = ((planes - air) / _enlarged(t).unsqueeze(2) + air).clamp(0, 1)
         dehazed = self.residuals[0](planes, dehazed)
-        r = self.curves(functional.avg_pool2d(dehazed.mean(dim=2), 2)).float().tanh()
+        small = functional.avg_pool2d(dehazed.mean(dim=2), 2)
+        r = self.curves(_told(small, statistics)).float().tanh()
         r = _enlarged(r).unflatten(1, (CURVE_STEPS, 3, 1)).unbind(dim=1)
         bright = self.residuals[1](dehazed, _curve(dehazed, r))
         packed = _packed(bright)
@@ -90,11 +108,9 @@ class VisibleEnhancement(nn.Module):
         return Enhanced(planes.flatten(1, 2), dehazed.flatten(1, 2), packed,
                         self.residuals[2](packed, dry), t, air.squeeze(2))
 
-    def _air_light(self, small: torch.Tensor) -> torch.Tensor:
-        brightest = functional.adaptive_max_pool2d(functional.avg_pool2d(small, 4, ceil_mode=True),
-                                                   1)
-        seen = torch.cat([brightest, small.mean((2, 3), keepdim=True)], 1).flatten(1)
-        return torch.sigmoid(self.air(seen).float() + 1.4)[..., None, None, None]
+
+def _told(small: torch.Tensor, statistics: torch.Tensor) -> torch.Tensor:
+    return torch.cat([small, statistics[..., None, None].expand(-1, -1, *small.shape[2:])], dim=1)
 
 
 def _packed(planes: torch.Tensor) -> torch.Tensor:

@@ -28,6 +28,7 @@ def test_stream_is_reproducible_and_shaped(pair_root):
     assert one['views'].shape == (2, 3, 224, 224) and one['views'].dtype == torch.uint8
     assert one['severity'].shape == (10,)
     assert one['degraded'].shape == one['clean'].shape == (2, 4, 64, 64)
+    assert one['statistics'].shape == (9,)
     assert all(torch.equal(one[k], two[k]) for k in one)
 
 
