@@ -11,7 +11,7 @@ from degfusion_ros.learning import losses
 from degfusion_ros.learning.loop import Loop, stream_loader, TrainingError
 from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
 from degfusion_ros.models import checkpoint
-from degfusion_ros.models.dgmoe import DgMoe, TASKS
+from degfusion_ros.models.dgmoe import DgMoe, Outputs, TASKS
 from degfusion_ros.models.enhancement import pack
 from degfusion_ros.models.experts import balance_loss, mutual_information
 
@@ -32,16 +32,17 @@ class FusionTask(nn.Module):
         crops = [batch[k].flatten(0, 1).float().div(255) for k in ('degraded', 'clean')]
         (bad_visible, bad_thermal), (visible, thermal) = (
             (x[:, :3].contiguous(memory_format=torch.channels_last), x[:, 3:]) for x in crops)
-        frames = batch['statistics'].repeat_interleave(batch['degraded'].shape[1], dim=0)
+        whole = batch['statistics'].repeat_interleave(batch['degraded'].shape[1], dim=0)
         out = self.network(bad_visible, bad_thermal, self.network.route(batch['vector']), OUTPUTS,
-                           frames)
+                           whole)
         with torch.autocast(bad_visible.device.type, enabled=False):
-            found = self._image_losses(out, visible, thermal)
+            found = self._image_losses(out, visible, thermal, len(batch['vector']))
             found |= self._router_losses(many)
             found['total'] = sum(self.weights[k] * v for k, v in found.items())
         return found
 
-    def _image_losses(self, out, visible, thermal) -> dict[str, torch.Tensor]:
+    def _image_losses(self, out: Outputs, visible: torch.Tensor, thermal: torch.Tensor,
+                      frames: int) -> dict[str, torch.Tensor]:
         rgb = out.unpacked('fused')
         light, fused = losses.luminance(visible), losses.luminance(rgb)
         return {
@@ -51,11 +52,12 @@ class FusionTask(nn.Module):
             'enhanced': (out.enhanced.derained - pack(visible)).abs().mean(),
             'max': losses.max_loss(fused, light, thermal),
             'gradient': losses.gradient_loss(fused, light, thermal),
-            # squared: the source that is told worse weighs more, so that neither is given up
-            'structure': losses.structure_loss(fused, light) ** 2
-            + losses.structure_loss(fused, thermal) ** 2,
-            'fidelity': losses.fidelity_loss(light, fused) ** 2
-            + losses.fidelity_loss(thermal, fused) ** 2,
+            'structure': losses.worse_told(*(
+                losses.structure_loss(fused, source).view(frames, -1)
+                for source in (light, thermal))),
+            'fidelity': losses.worse_told(*(
+                losses.fidelity_loss(source, fused).view(frames, -1)
+                for source in (light, thermal))),
             'warmth': losses.warmth_loss(fused, thermal),
             'chroma': (losses.chroma(rgb) - losses.chroma(visible)).abs().mean(),
             'range': (rgb - rgb.clamp(0, 1)).abs().mean(),

@@ -39,6 +39,7 @@ class Loop:
                  ema: float = 0.0, warm_up: int = 50):
         self.accelerator = Accelerator()
         self.folder, self.steps, self.step = Path(folder), steps, 0
+        self.lr = lr
         self.checkpoint_s, self.max_norm, self.ema_decay = checkpoint_s, max_norm, ema
         self.folder.mkdir(parents=True, exist_ok=True)
         trainable = [p for p in model.parameters() if p.requires_grad]
@@ -70,6 +71,7 @@ class Loop:
             self.raw.load_state_dict(state['model'])
             self.optimizer.load_state_dict(state['optimizer'])
             self.schedule.load_state_dict(state['schedule'])
+            self.schedule.base_lrs = [self.lr] * len(self.schedule.base_lrs)     # may be new
         except (pickle.UnpicklingError, RuntimeError, LookupError, ValueError, EOFError) as error:
             raise TrainingError(f'{path}: cannot resume from it ({type(error).__name__}); delete '
                                 'it to start again') from error

@@ -50,7 +50,7 @@ def structure_loss(x: torch.Tensor, y: torch.Tensor, scales: int = 4) -> torch.T
     """
     1 - MS-SSIM in its additive form (Wang et al., 2003); luminance at the last scale only.
 
-    Small images have fewer scales: the 8x8 window must fit into the last.
+    One value an image, B. Small images have fewer scales: the 8x8 window must fit into the last.
     """
     scales = max(s for s in range(1, scales + 1) if s == 1 or min(x.shape[2:]) >> (s - 1) >= 8)
     total = 0.0
@@ -59,23 +59,33 @@ def structure_loss(x: torch.Tensor, y: torch.Tensor, scales: int = 4) -> torch.T
         similar = (2 * sxy + 9e-4) / (sx + sy + 9e-4)
         if scale == scales - 1:
             similar = similar * (2 * mx * my + 1e-4) / (mx * mx + my * my + 1e-4)
-        total = total + 1 - similar.mean()
+        total = total + 1 - similar.mean((1, 2, 3))
         if scale < scales - 1:
             x, y = functional.avg_pool2d(x, 2), functional.avg_pool2d(y, 2)
     return total / scales
 
 
 def fidelity_loss(reference: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-    """1 - VIF in the pixel domain (Sheikh and Bovik, 2006): information lost about `reference`."""
+    """1 - VIF in the pixel domain (Sheikh and Bovik, 2006), of `reference`; one an image, B."""
     told, all_of_it, sensor = 0.0, 0.0, 2 / 255 ** 2
     for size, stride in ((8, 4), (5, 2), (3, 1)):
         _, _, s1, s2, s12 = _moments(reference, image, size, stride)
         gain = (s12 / (s1 + 1e-7)).clamp(min=0)
         noise = (s2 - gain * s12).clamp(min=1e-7)
-        told = told + torch.log1p(gain * gain * s1 / (noise + sensor)).sum()
-        all_of_it = all_of_it + torch.log1p(s1 / sensor).sum()
+        told = told + torch.log1p(gain * gain * s1 / (noise + sensor)).sum((1, 2, 3))
+        all_of_it = all_of_it + torch.log1p(s1 / sensor).sum((1, 2, 3))
         reference, image = (functional.avg_pool2d(t, 2) for t in (reference, image))
     return 1 - told / all_of_it.clamp(min=1.0)
+
+
+def worse_told(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """
+    Join the losses against both sources (frames x crops): the worse of each frame, mostly.
+
+    A mean over the batch would let one frame copy its visible image and the next its thermal one.
+    """
+    one, other = one.mean(dim=1), other.mean(dim=1)
+    return (torch.maximum(one, other) + 0.25 * (one + other)).mean()
 
 
 def gradients(x: torch.Tensor) -> torch.Tensor:
