@@ -35,7 +35,8 @@ def _draw(weights: dict[str, float], counts: tuple[float, ...], low: float,
     chosen = rng.choice(names, size=rng.choice(len(counts), p=counts), replace=False,
                         p=p / p.sum())
     if {'low_light', 'overexposure'} <= set(chosen):
-        chosen = [c for c in chosen if c != rng.choice(['low_light', 'overexposure'])]
+        out = rng.choice(['low_light', 'overexposure'])     # never both at once
+        chosen = [c for c in chosen if c != out]
     return {str(c): float(rng.uniform(max(low, _FAINTEST.get(c, 0)), 1.0)) for c in chosen}
 
 
