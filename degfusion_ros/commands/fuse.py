@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 from pathlib import Path
+import sys
 
 import cv2
 import numpy as np
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
                 told = fuser.refresh(visible, thermal)
                 fusion = fuser.fuse(visible, thermal, OUTPUTS)
             except (ValueError, RuntimeError) as error:
-                print(f'fuse: {stem}: {error}')
+                print(f'fuse: {stem}: {error}', file=sys.stderr)
                 bad += 1
                 continue
             write(args.output / 'fused' / f'{stem}.png', fusion.fused[..., ::-1])
