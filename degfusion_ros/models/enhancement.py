@@ -72,14 +72,15 @@ class VisibleEnhancement(nn.Module):
     Dehaze, brighten and derain (Scientific Reports 10.1038/s41598-025-24436-3, Eq. 1-4).
 
     Transmission and curves are smooth, so they are predicted at a quarter of the resolution. The
-    curves need R in [-1, 1] (tanh): with the printed sigmoid the iteration can only darken.
+    curves need R in [-1, 1] (tanh): with the printed sigmoid the iteration can only darken. One
+    curve serves all three channels: a curve each turned the night's greys green.
     """
 
     def __init__(self, width: int = 24):
         super().__init__()
         self.haze = SmallNet(3 + STATISTICS, width, 1)
         self.air = nn.Sequential(nn.Linear(STATISTICS, 16), nn.ReLU(), nn.Linear(16, 3))
-        self.curves = SmallNet(3 + STATISTICS, width, 3 * CURVE_STEPS)
+        self.curves = SmallNet(3 + STATISTICS, width, CURVE_STEPS)
         self.rain = SmallNet(12, width, 12)
         self.residuals = nn.ModuleList(WeightedResidual() for _ in range(3))
 
@@ -101,7 +102,7 @@ class VisibleEnhancement(nn.Module):
         dehazed = self.residuals[0](planes, dehazed)
         small = functional.avg_pool2d(dehazed.mean(dim=2), 2)
         r = self.curves(_told(small, statistics)).float().tanh()
-        r = _enlarged(r).unflatten(1, (CURVE_STEPS, 3, 1)).unbind(dim=1)
+        r = _enlarged(r)[:, :, None, None].unbind(dim=1)
         bright = self.residuals[1](dehazed, _curve(dehazed, r))
         packed = _packed(bright)
         dry = packed + self.rain(packed)
