@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small models and pairs that several tests share."""
 
+import signal
+
 import cv2
 import numpy as np
 import pytest
+
+# A shell's background jobs ignore SIGINT, and so would every process that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope='session')
