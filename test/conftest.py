@@ -24,7 +24,9 @@ def tiny_model(tmp_path_factory):
     network = DgMoe(width=4)
     for head in network.heads.values():     # a fresh head changes nothing: make it tell
         torch.nn.init.normal_(head.weight, std=0.05)
-    checkpoint.save(path, network.state_dict(), Guidance().state_dict(), network.config, 0)
+    guidance = Guidance()
+    checkpoint.save(path, network.state_dict(), guidance.state_dict(), network.config, 0,
+                    guidance.clip_name)
     return path
 
 

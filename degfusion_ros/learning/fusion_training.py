@@ -122,7 +122,8 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
 
     def export() -> None:
         network = {k.removeprefix('network.'): v for k, v in loop.averaged().items()}
-        checkpoint.save(out, network, guidance_state, task.network.config, loop.step)
+        checkpoint.save(out, network, guidance_state, task.network.config, loop.step,
+                        guidance.clip_name)
 
     loop.run(step_losses, 'fusion', {config['export_steps']: export})
     return out

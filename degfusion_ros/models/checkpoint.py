@@ -20,7 +20,7 @@ class CheckpointError(RuntimeError):
 
 
 def save(path: Path, network: dict[str, torch.Tensor], guidance: dict[str, torch.Tensor],
-         config: dict, step: int, clip_name: str = 'degfusion-small') -> None:
+         config: dict, step: int, clip_name: str) -> None:
     """Write both networks in bfloat16 (half the bytes, no measurable loss), whole or not at all."""
     tensors = {f'network.{k}': v for k, v in network.items()}
     tensors |= {f'guidance.{k}': v for k, v in guidance.items()

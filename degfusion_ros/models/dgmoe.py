@@ -44,7 +44,6 @@ class Outputs(NamedTuple):
     visible: torch.Tensor | None
     thermal: torch.Tensor | None
     enhanced: Enhanced
-    weight: torch.Tensor | None     # thermal share of the fused luminance, packed, 0..1
 
     def unpacked(self, name: str) -> torch.Tensor:
         """Return an image as B x 3 or 1 x H x W."""
@@ -114,17 +113,17 @@ class DgMoe(nn.Module):
         enhanced = self.enhance_visible(visible, statistics)
         base, sharp = enhanced.derained, pack(self.enhance_thermal(thermal))
         skips = self._encode(((enhanced.original, base), (sharp,)), iter(routes['encoder']))
-        fused = restored = heat = weight = None
+        fused = restored = heat = None
         if 'fused' in outputs:
             told = self._decode(skips, 'fusion', routes)
-            weight, colour = told[:, :4].float().sigmoid(), told[:, 4:]
-            shift = weight * (sharp - _luminance(base))             # B x 4: one for each pixel
+            share, colour = told[:, :4].float().sigmoid(), told[:, 4:]  # of the thermal luminance
+            shift = share * (sharp - _luminance(base))              # B x 4: one for each pixel
             fused = (base + colour).unflatten(1, (3, 4)) + shift.unsqueeze(1)
             fused = fused.flatten(1, 2)
         if 'visible' in outputs or 'thermal' in outputs:
             told = self._decode(skips, 'restoration', routes)
             restored, heat = base + told[:, :12], sharp + told[:, 12:]
-        return Outputs(fused, restored, heat, enhanced, weight)
+        return Outputs(fused, restored, heat, enhanced)
 
     def _encode(self, images: tuple[tuple[torch.Tensor, ...], ...],
                 routes: Iterator[list[Folded]]) -> list[torch.Tensor]:

@@ -4,6 +4,7 @@
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 from safetensors.torch import load_file
 import torch
 import yaml
@@ -41,6 +42,8 @@ def test_both_stages_end_to_end(pair_root, tmp_path, small_guidance):
     assert any((before[k] != after[k]).any() for k in before if k.startswith('network.'))
     # the guidance is frozen in stage two
     assert all((before[k] == after[k]).all() for k in before if k.startswith('guidance.'))
+    with safe_open(out, framework='pt') as done, safe_open(file, framework='pt') as first:
+        assert done.metadata()['clip'] == first.metadata()['clip'] == small_guidance['clip']
     assert Fuser.load(out, 'cpu', 'float32').name == 'dgmoe'
 
 
