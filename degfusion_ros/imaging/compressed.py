@@ -5,10 +5,22 @@ import cv2
 import numpy as np
 
 from degfusion_ros.imaging.errors import FrameError, MAX_SIDE
+from degfusion_ros.imaging.picture_header import declared_size
 
+MAX_PIXELS = 1 << 26  # 67 megapixels, 200 MB as colour: a few kilobytes can declare far more
 _DEPTH_HEADER = 12  # bytes that compressed_depth_image_transport puts before its PNG
 _END = {b'\xff\xd8': b'\xff\xd9', b'\x89PNG': b'IEND'}  # how a JPEG, a PNG starts and ends
 _TAIL = 4096  # bytes; drivers may pad the end
+
+
+def check_compressed(data, format: str) -> None:
+    """
+    Raise FrameError for a JPEG, PNG or TIFF that cannot be used; decodes no pixel.
+
+    Refused are no data, other formats, a picture cut short, and one whose header declares more
+    than MAX_SIDE pixels a side or MAX_PIXELS in all. `format` is the message's.
+    """
+    _checked(data, format)
 
 
 def decode_compressed(data, format: str) -> tuple[np.ndarray, str]:
@@ -17,23 +29,10 @@ def decode_compressed(data, format: str) -> tuple[np.ndarray, str]:
 
     `format` is the message's: 'jpeg', 'rgb8; jpeg compressed bgr8', '16UC1; png compressed',
     '16UC1; compressedDepth png'. The picture's own orientation tag is ignored, as on a raw topic.
-    Raise FrameError on rubbish, a picture cut short, or a kind of sample no encoding has.
+    Raise FrameError on whatever check_compressed refuses, and on a kind of sample no encoding has.
     """
-    name = repr(str(format)[:60])
-    try:
-        buffer = np.frombuffer(memoryview(data).cast('B'), np.uint8)
-    except (TypeError, ValueError, BufferError):
-        raise FrameError('no_data', f'compressed image {name} has no data: check the driver'
-                         ) from None
-    declared, _, how = str(format).partition(';')
-    if 'compressedDepth' in how:
-        if declared.strip() != '16UC1':
-            raise FrameError('unknown_encoding', f'compressed image {name} is quantised depth: '
-                                                 'send 16UC1 or a raw topic')
-        buffer = buffer[_DEPTH_HEADER:]
-    if buffer.size == 0:
-        raise FrameError('no_data', f'compressed image {name} has no data: check the driver')
-    _check_complete(buffer, name)
+    buffer = _checked(data, format)
+    name, declared, how = _words(format)
     try:
         array = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
     except cv2.error:
@@ -41,10 +40,44 @@ def decode_compressed(data, format: str) -> tuple[np.ndarray, str]:
     if array is None or array.size == 0:
         raise FrameError('bad_compressed', f'compressed image {name} ({buffer.size} bytes) does '
                                            'not decode: send JPEG or PNG')
-    if max(array.shape[:2]) > MAX_SIDE:
-        raise FrameError('absurd_size', f'compressed image {name} is larger than {MAX_SIDE} '
-                                        'pixels a side: check the driver')
-    return array, _encoding(array, declared.strip(), how, name)
+    return array, _encoding(array, declared, how, name)
+
+
+def _words(format) -> tuple[str, str, str]:
+    """Return a message's format as a short name, the encoding it declares, and the rest."""
+    declared, _, how = str(format).partition(';')
+    return repr(str(format)[:60]), declared.strip(), how
+
+
+def _checked(data, format) -> np.ndarray:
+    """Return the picture's bytes as uint8, or raise FrameError."""
+    name, declared, how = _words(format)
+    try:
+        buffer = np.frombuffer(memoryview(data).cast('B'), np.uint8)
+    except (TypeError, ValueError, BufferError):
+        raise FrameError('no_data', f'compressed image {name} has no data: check the driver'
+                         ) from None
+    if 'compressedDepth' in how:
+        if declared != '16UC1':
+            raise FrameError('unknown_encoding', f'compressed image {name} is quantised depth: '
+                                                 'send 16UC1 or a raw topic')
+        buffer = buffer[_DEPTH_HEADER:]
+    if buffer.size == 0:
+        raise FrameError('no_data', f'compressed image {name} has no data: check the driver')
+    size = declared_size(memoryview(buffer))
+    if size is None:
+        raise FrameError('bad_compressed', f'compressed image {name} ({buffer.size} bytes) has no '
+                                           'header of a JPEG, PNG or TIFF: send one of these')
+    width, height = size
+    if min(size) == 0:
+        raise FrameError('empty', f'compressed image {name} declares {width}x{height} pixels: '
+                                  'check the driver')
+    if max(size) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise FrameError('absurd_size', f'compressed image {name} declares {width}x{height} '
+                                        f'pixels, more than {MAX_SIDE} a side or {MAX_PIXELS} in '
+                                        'all: check the driver')
+    _check_complete(buffer, name)
+    return buffer
 
 
 def _check_complete(buffer, name):

@@ -6,11 +6,11 @@ import operator
 import cv2
 import numpy as np
 
-from degfusion_ros.imaging.compressed import decode_compressed
+from degfusion_ros.imaging.compressed import check_compressed, decode_compressed
 from degfusion_ros.imaging.errors import FrameError, MAX_SIDE
 
-__all__ = ['ENCODINGS', 'FrameError', 'THERMAL_ENCODINGS', 'VISIBLE_ENCODINGS', 'decode',
-           'decode_compressed', 'to_thermal', 'to_visible']
+__all__ = ['ENCODINGS', 'FrameError', 'THERMAL_ENCODINGS', 'VISIBLE_ENCODINGS',
+           'check_compressed', 'decode', 'decode_compressed', 'to_thermal', 'to_visible']
 
 _U8, _U16, _F32 = np.dtype('u1'), np.dtype('u2'), np.dtype('f4')
 

@@ -26,8 +26,7 @@ def encoding_of(stream: str, message: Image, settings: Settings) -> str:
 def check(stream: str, message: object, settings: Settings) -> None:
     """Raise FrameError for a message that can never be decoded; looks at no pixel."""
     if not isinstance(message, Image):
-        if not message.data:
-            raise FrameError('no_data', 'compressed image has no data: check the driver')
+        encodings.check_compressed(message.data, message.format)
         return
     encoding = encoding_of(stream, message, settings)
     if encoding in encodings.ENCODINGS and encoding not in USABLE[stream]:
