@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 import re
 import shutil
+import sqlite3
 from typing import NamedTuple
 
 import numpy as np
@@ -185,8 +186,8 @@ class Writer:
                 raise BagError(f'{self.path}: {topic}: unknown type {msgtype}') from error
         try:
             self.writer.write(self.connections[topic], time_ns, raw)
-        except OSError as error:
-            raise BagError(f'{self.path}: cannot be written: {error.strerror}') from error
+        except (OSError, sqlite3.Error) as error:  # a full disk, mostly
+            raise BagError(_line(self.path, 'cannot be written', error)) from error
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         try:
@@ -195,8 +196,8 @@ class Writer:
                 bag = self.writer.path
                 whole = bag / f'{bag.name}{SUFFIXES[self.storage]}' if self.single_file else bag
                 whole.rename(self.path)
-        except OSError as failure:
-            raise BagError(f'{self.path}: cannot be written: {failure.strerror}') from failure
+        except (OSError, sqlite3.Error) as failure:
+            raise BagError(_line(self.path, 'cannot be written', failure)) from failure
         finally:
             shutil.rmtree(self.scratch, ignore_errors=True)
 

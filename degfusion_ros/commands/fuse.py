@@ -31,23 +31,21 @@ def run(args: argparse.Namespace) -> int:
     fuser = Fuser.load(args.model, args.device, args.precision)
     for name in OUTPUTS:
         (args.output / name).mkdir(parents=True, exist_ok=True)
-    log, bad = args.output / 'degradation.jsonl', 0
-    with open(f'{log}.part', 'w') as lines:
-        for stem, paths in track(pairs.items(), description='fusing'):
-            try:
-                visible, thermal = read_pair(*paths)
-                told = fuser.refresh(visible, thermal)
-                fusion = fuser.fuse(visible, thermal, OUTPUTS)
-            except (ValueError, RuntimeError) as error:
-                print(f'fuse: {stem}: {error}', file=sys.stderr)
-                bad += 1
-                continue
-            write(args.output / 'fused' / f'{stem}.png', fusion.fused[..., ::-1])
-            write(args.output / 'visible' / f'{stem}.png', fusion.visible[..., ::-1])
-            write(args.output / 'thermal' / f'{stem}.png', fusion.thermal)
-            lines.write(json.dumps({'name': stem, 'visible': told.visible,
-                                    'thermal': told.thermal}) + '\n')
-    os.replace(f'{log}.part', log)
+    lines, bad = [], 0
+    for stem, paths in track(pairs.items(), description='fusing'):
+        try:
+            visible, thermal = read_pair(*paths)
+            told = fuser.refresh(visible, thermal)
+            fusion = fuser.fuse(visible, thermal, OUTPUTS)
+        except (ValueError, RuntimeError) as error:
+            print(f'fuse: {stem}: {error}', file=sys.stderr)
+            bad += 1
+            continue
+        write(args.output / 'fused' / f'{stem}.png', fusion.fused[..., ::-1])
+        write(args.output / 'visible' / f'{stem}.png', fusion.visible[..., ::-1])
+        write(args.output / 'thermal' / f'{stem}.png', fusion.thermal)
+        lines.append(json.dumps({'name': stem, 'visible': told.visible, 'thermal': told.thermal}))
+    put(args.output / 'degradation.jsonl', ''.join(f'{line}\n' for line in lines).encode())
     print(f'{len(pairs) - bad} pairs fused into {args.output}' + (f', {bad} not' if bad else ''))
     return 1 if bad else 0
 
@@ -71,6 +69,15 @@ def write(path: Path, image: np.ndarray) -> None:
     done, data = cv2.imencode('.png', np.ascontiguousarray(image))
     if not done:
         raise OSError(f'{path}: cannot be encoded as PNG')
+    put(path, data.tobytes())
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; raises OSError naming it, on a full disk for instance."""
     part = path.with_suffix('.part')
-    part.write_bytes(data.tobytes())
-    os.replace(part, path)
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
