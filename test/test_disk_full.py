@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 import pytest
 from safetensors import SafetensorError
+import torch
 
 from degfusion_ros import bags
 from degfusion_ros.__main__ import main
+from degfusion_ros.learning.loop import Loop, TrainingError
 from degfusion_ros.models import checkpoint
 
 
@@ -61,3 +63,13 @@ def test_a_model_that_does_not_fit_leaves_the_old_one_whole(tmp_path, tiny_model
         checkpoint.save(path, network.state_dict(), guidance.state_dict(), network.config, 1,
                         guidance.clip_name)
     assert path.read_bytes() == before
+
+
+def test_a_training_checkpoint_that_does_not_fit_is_told_and_the_last_one_stays(tmp_path):
+    loop = Loop(torch.nn.Linear(100, 100), tmp_path, lr=1e-3, steps=1)
+    loop.save()
+    before = (tmp_path / 'last.pt').read_bytes()
+    with room(10_000), pytest.raises(TrainingError, match=r'last\.pt: cannot be written'):
+        loop.save()
+    assert (tmp_path / 'last.pt').read_bytes() == before
+    assert not list(tmp_path.glob('*.part'))

@@ -84,11 +84,16 @@ class Loop:
         """Write the checkpoint whole or not at all."""
         if not self.accelerator.is_main_process:
             return
-        part = self.folder / 'last.pt.part'
-        torch.save({'model': self.raw.state_dict(), 'optimizer': self.optimizer.state_dict(),
-                    'schedule': self.schedule.state_dict(), 'step': self.step, 'ema': self.ema},
-                   part)
-        os.replace(part, self.folder / 'last.pt')
+        part, path = self.folder / 'last.pt.part', self.folder / 'last.pt'
+        try:
+            torch.save({'model': self.raw.state_dict(), 'optimizer': self.optimizer.state_dict(),
+                        'schedule': self.schedule.state_dict(), 'step': self.step,
+                        'ema': self.ema}, part)
+            os.replace(part, path)
+        except (OSError, RuntimeError) as error:  # torch tells a full disk as a RuntimeError
+            part.unlink(missing_ok=True)
+            raise TrainingError(f'{path}: cannot be written ({type(error).__name__}): is the disk '
+                                'full? The checkpoint before it is whole') from error
 
     def run(self, loss_of: Callable[[int], dict[str, torch.Tensor]], title: str,
             every: dict[int, Callable[[], None]] | None = None) -> None:
