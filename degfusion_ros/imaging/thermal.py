@@ -8,7 +8,11 @@ import numpy as np
 from degfusion_ros.imaging.errors import FrameError
 
 SAMPLES = 20000  # pixels the percentiles are taken from: enough for 1 %, and fast
-MIN_SPAN = 1e-3  # least span as a share of the level: 0.3 K at 300 K, 8 counts at 8000
+MIN_SPAN = 1e-3  # least span of counts as a share of their level: 8 at 8000
+MIN_SPAN_KELVIN = 0.3  # least span of temperatures, in kelvin or Celsius alike
+BODY = (10, 30, 50, 70, 90)  # percentiles that all move alike when the sensor's offset steps
+STEPS = 0.04, 1e4  # of the window: smaller offsets are left to the smoothing, larger are none
+ALIKE = 0.25  # of the offset: how far the percentiles' moves may differ from it
 ABSURD = 1e30  # no temperature; also keeps float32 arithmetic finite
 
 
@@ -21,15 +25,18 @@ class ThermalScaler:
     moves by at most (1 - smoothing) of the window per frame, so a hot object that enters does
     not flash. crop_top, crop_bottom: telemetry rows, removed before anything else: the result
     has that many rows fewer, and registration refers to the cropped frame. invert: for cameras
-    set to black-hot.
+    set to black-hot. sensor_bits: the sensor's range 0..2**bits - 1 as the window of 16 bit
+    frames, 0 for automatic; a fixed window goes before it.
 
-    A frame that the last window misses altogether (shutter offset, new scene) starts a new
-    window; a flat frame (closed shutter) teaches nothing. Not thread-safe.
+    A flat frame (closed shutter) teaches nothing. When all counts step by the same amount, as
+    they do after a shutter correction, the window steps with them and the picture stays. A frame
+    that the window misses altogether (new scene) starts a new window. Not thread-safe.
     """
 
     def __init__(self, window: tuple[float, float] | None = None,
                  percentile: tuple[float, float] = (1.0, 99.0), smoothing: float = 0.9,
-                 crop_top: int = 0, crop_bottom: int = 0, invert: bool = False):
+                 crop_top: int = 0, crop_bottom: int = 0, invert: bool = False,
+                 sensor_bits: int = 0):
         if window is not None and not (-ABSURD < window[0] < window[1] - 1e-6 < ABSURD):
             raise ValueError(f'window is {window}: it must be (low, high) with low < high')
         if not 0 <= percentile[0] < percentile[1] <= 100:
@@ -38,16 +45,19 @@ class ThermalScaler:
             raise ValueError(f'smoothing is {smoothing}: it must be 0 or more and below 1')
         if crop_top < 0 or crop_bottom < 0:
             raise ValueError('crop_top and crop_bottom must be 0 or more rows')
+        if not 0 <= sensor_bits <= 16:
+            raise ValueError(f'sensor_bits is {sensor_bits}: it must be 0 to 16')
         self._fixed = window
         self._percentile = percentile
         self._share = 1 - smoothing
         self._crop_top, self._crop_bottom = crop_top, crop_bottom
-        self._invert = invert
+        self._invert, self._bits = invert, sensor_bits
         self.reset()
 
     def reset(self) -> None:
         """Forget the automatic window."""
         self._window: tuple[float, float] | None = None
+        self._body: np.ndarray | None = None  # the last frame's percentiles of BODY
 
     def __call__(self, raw: np.ndarray) -> np.ndarray:
         """
@@ -64,6 +74,8 @@ class ThermalScaler:
             low, high = self._fixed
         elif frame.dtype == np.uint8:
             low, high = 0.0, 255.0
+        elif frame.dtype == np.uint16 and self._bits:
+            low, high = 0.0, 2.0 ** self._bits - 1
         else:
             low, high = self._automatic(frame)
         scaled = frame.astype(np.float32)
@@ -86,13 +98,16 @@ class ThermalScaler:
         """Return this frame's window and remember it."""
         stride = max(1, math.isqrt(frame.size // SAMPLES))
         sample = frame[::stride, ::stride].ravel()
-        low, middle, high = map(float, np.percentile(
-            sample, (self._percentile[0], 50, self._percentile[1])))
-        least = max(MIN_SPAN * abs(middle), 1e-6 if frame.dtype == np.float32 else 1.0)
+        low, high, *body = map(float, np.percentile(sample, (*self._percentile, *BODY)))
+        middle = body[len(body) // 2]
+        least = _least_span(frame.dtype, low, middle, high)
         if high - low < least:
             if self._window is None:
                 return middle - least / 2, middle + least / 2
             return self._window
+        before, self._body = self._body, np.array(body)
+        if self._window is not None:
+            self._ride(self._body, before)
         if self._window is None or high < self._window[0] or low > self._window[1]:
             self._window = low, high
         elif self._share < 1:
@@ -102,6 +117,25 @@ class ThermalScaler:
         else:
             self._window = low, high
         return self._window
+
+    def _ride(self, body, before) -> None:
+        """Move the window with an offset that all of the frame has taken at once."""
+        moves = body - before
+        offset = float(np.median(moves))
+        low, high = self._window
+        least, most = (share * (high - low) for share in STEPS)
+        if (least < abs(offset) < most
+                and np.abs(moves - offset).max() <= ALIKE * abs(offset)):
+            self._window = low + offset, high + offset
+
+
+def _least_span(dtype, low, middle, high) -> float:
+    """Return how far apart black and white are at least, so that flat noise stays weak."""
+    if dtype != np.float32:
+        return max(MIN_SPAN * middle, 1.0)
+    if 0 <= low and high <= 1:  # no temperatures: already scaled by the driver
+        return MIN_SPAN
+    return max(MIN_SPAN_KELVIN, 1e-6 * abs(middle))  # float32 tells no finer
 
 
 def _toward(value, target, share, reach) -> float:

@@ -97,10 +97,11 @@ class Decoder:
     def _thermal_scaler(self) -> ThermalScaler:
         values = self._settings.group('thermal')
         if values != self._scaled_by:
-            window, percentile, smoothing, top, bottom, invert = values
+            window, percentile, smoothing, top, bottom, invert, bits = values
             self._scaler = ThermalScaler(
                 window=window if window[0] < window[1] else None, percentile=percentile,
-                smoothing=smoothing, crop_top=top, crop_bottom=bottom, invert=invert)
+                smoothing=smoothing, crop_top=top, crop_bottom=bottom, invert=invert,
+                sensor_bits=bits)
             self._scaled_by = values
         return self._scaler
 

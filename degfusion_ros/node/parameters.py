@@ -134,6 +134,9 @@ TABLE = (
     Entry('thermal.crop_bottom_px', 0, 'Telemetry rows to cut off the bottom.',
           (0, 1000), 'rows', change=ANY),
     Entry('thermal.invert', False, 'The camera sends black for hot.', change=ANY),
+    Entry('thermal.sensor_bits', 0,
+          "Scale 16 bit frames by the sensor's range, 0 to 2^bits - 1; 0: by percentile.",
+          (0, 16), 'bits', change=ANY),
 
     Entry('registration.file', '',
           'YAML of the calibrate command that maps thermal to visible; empty: aligned already.'),

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import array
 import sys
-import time
 
 import cv2
 from hypothesis import given, settings, strategies as st
@@ -171,16 +170,6 @@ def test_native_images_are_not_copied():
     thermal = to_thermal(decode(raw, 480, 640, 1280, '16UC1', sys.byteorder == 'big'), '16UC1')
     raw[0] = raw[1] = 255
     assert thermal[0, 0] == 65535
-
-
-def test_decoding_costs_next_to_nothing():
-    raw = array.array('B', bytes(720 * 1280 * 3))
-    times = []
-    for _ in range(20):
-        start = time.perf_counter()
-        decode(raw, 720, 1280, 3840, 'rgb8', False)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 1e-3  # a copy of the frame in Python takes many times that
 
 
 def test_agrees_with_opencv_on_a_sheared_trap():

@@ -84,7 +84,8 @@ def test_the_bomb_is_a_picture_at_a_lawful_size():
 
 @pytest.mark.parametrize('data', [
     b'\xff\xd8\xff', b'\xff\xd8\xff\xd9', b'\xff\xd8' + b'\xff' * 50, b'\xff\xd8\xff\xe0\xff\xff',
-    b'\x89PNG\r\n\x1a\n', b'II*\0', b'II*\0\xff\xff\xff\xff', b'MM\0*' + bytes(20), b'BM' + bytes(60),
+    b'\x89PNG\r\n\x1a\n', b'II*\0',
+    b'II*\0\xff\xff\xff\xff', b'MM\0*' + bytes(20), b'BM' + bytes(60),
     b'\xff\xd8\xff' + bytes(10 ** 7), b'\xff\xd8' + b'\xff\xe0\0\2' * 10 ** 6],
     ids=range(11))
 def test_a_header_that_leads_nowhere_has_no_size(data):
