@@ -13,35 +13,20 @@ import torch
 from torch.utils.data import IterableDataset
 
 from degfusion_ros.imaging.views import guidance_view
-from degfusion_ros.learning import conditions
+from degfusion_ros.learning import conditions, layouts
+from degfusion_ros.learning.folders import DataError, find_pairs, Pair, read
 from degfusion_ros.models.enhancement import scene_statistics
 from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
-
-_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
-
-
-class DataError(ValueError):
-    """A folder of pairs that cannot be used; the message names it and says why."""
-
-
-def find_pairs(visible: Path, thermal: Path) -> dict[str, tuple[Path, Path]]:
-    """Match the images of two folders by file stem; raises DataError when none match."""
-    folders = []
-    for folder in (Path(visible), Path(thermal)):
-        if not folder.is_dir():
-            raise DataError(f'{folder}: no such folder of images')
-        folders.append({p.stem: p for p in sorted(folder.iterdir())
-                        if p.suffix.lower() in _SUFFIXES})
-    both = {stem: (path, folders[1][stem]) for stem, path in folders[0].items()
-            if stem in folders[1]}
-    if not both:
-        raise DataError(f'{visible} and {thermal}: no two images share a file stem')
-    return both
 
 
 @dataclass(frozen=True)
 class PairFolders:
-    """Where the clean pairs are: `root`/SET/visible and `root`/SET/thermal."""
+    """
+    Where the clean pairs are: `root`/SET/visible and `root`/SET/thermal.
+
+    With `layout` (auto, or a name of layouts.LAYOUTS) each `root`/SET is a dataset in the folders
+    of its release; what was published for testing is left out.
+    """
 
     root: Path
     sets: tuple[str, ...]
@@ -49,35 +34,34 @@ class PairFolders:
     validation_share: float = 0.06
     max_width: int = 640
     min_luminance: float = 0.0      # mean of 255; real nights have no clean truth to train on
+    layout: str = ''
 
     def load(self, validation: bool = False) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return (uint8 HxWx3 RGB, uint8 HxW) pairs; the split is fixed by the file stem."""
         pairs = []
         for name in self.sets:
-            folder = Path(self.root) / name
-            for stem, paths in find_pairs(folder / 'visible', folder / 'thermal').items():
-                share = int(hashlib.sha1(stem.encode()).hexdigest()[:8], 16) / 2 ** 32
-                if stem in self.exclude or (share < self.validation_share) != validation:
+            for found in self._find(Path(self.root) / name):
+                share = int(hashlib.sha1(found.name.encode()).hexdigest()[:8], 16) / 2 ** 32
+                if found.name in self.exclude or (share < self.validation_share) != validation:
                     continue
-                pair = self._read(*paths)
+                pair = self._fitted(*read(found))
                 if pair[0].mean() >= self.min_luminance:
                     pairs.append(pair)
         if not pairs:
             raise DataError(f'{self.root}: the sets {", ".join(self.sets)} hold no usable pair')
         return pairs
 
-    def _read(self, visible: Path, thermal: Path) -> tuple[np.ndarray, np.ndarray]:
-        rgb, heat = cv2.imread(str(visible)), cv2.imread(str(thermal), cv2.IMREAD_GRAYSCALE)
-        for path, image in ((visible, rgb), (thermal, heat)):
-            if image is None:
-                raise DataError(f'{path}: not a readable image')
-        if rgb.shape[:2] != heat.shape:
-            raise DataError(f'{visible}: {rgb.shape[1]}x{rgb.shape[0]}, but its thermal partner is '
-                            f'{heat.shape[1]}x{heat.shape[0]}; training pairs must be aligned')
+    def _find(self, folder: Path) -> list[Pair]:
+        if self.layout:
+            return [p for p in layouts.find(folder, self.layout).pairs if p.split != 'test']
+        both = find_pairs(folder / 'visible', folder / 'thermal')
+        return [Pair(stem, *paths) for stem, paths in both.items()]
+
+    def _fitted(self, rgb: np.ndarray, heat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if rgb.shape[1] > self.max_width:
             size = (self.max_width, round(rgb.shape[0] * self.max_width / rgb.shape[1]))
             rgb, heat = (cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (rgb, heat))
-        return cv2.cvtColor(rgb, cv2.COLOR_BGR2RGB), heat
+        return rgb, heat
 
 
 class DegradedStream(IterableDataset):
