@@ -25,6 +25,7 @@ from degfusion_ros.node.health import Health
 from degfusion_ros.node.inputs import Inputs
 from degfusion_ros.node.loading import Load, load_and_warm_up, load_fuser
 from degfusion_ros.node.outputs import Outputs
+from degfusion_ros.node.qos import mismatches
 from degfusion_ros.node.running import Running
 from degfusion_ros.node.settings import Settings
 
@@ -187,13 +188,16 @@ class FusionNode(LifecycleNode):
         if not self.context.ok():  # told to end while loading
             return
         level, state, values = DiagnosticStatus.OK, self._state, {}
-        age = None
+        age, troubles = None, mismatches(self)
         if state.startswith('cannot'):
             level = DiagnosticStatus.ERROR
         if self._running is not None:
             age = self._running.judge.age_s()
             level, state = diagnostics.active_state(
                 self, self._inputs, self._health, self._running.pipeline.warming)
+            troubles += self._running.frugal.troubles()
+        if troubles:
+            level, state = max(level, DiagnosticStatus.WARN), '; '.join([state, *troubles])
         if self._fuser is not None:
             values = {
                 'model': self._fuser.name, 'device': self._fuser.device,

@@ -6,6 +6,7 @@ from sensor_msgs.msg import CameraInfo
 from degfusion_ros.node.frames import Decoder
 from degfusion_ros.node.health import Health
 from degfusion_ros.node.judge import Judge
+from degfusion_ros.node.memory import Frugal, is_out_of_memory
 from degfusion_ros.node.outputs import Outputs
 from degfusion_ros.node.pipeline import Pipeline
 from degfusion_ros.node.settings import Settings
@@ -29,11 +30,13 @@ class Running:
             verdicts, rate_hz=lambda: settings['degradation.rate_hz'],
             scene_change=lambda: settings['degradation.scene_change'],
             on_error=lambda error: self._failed('judge_error', error))
+        self.frugal = Frugal(fuser, lambda text: health.complain('memory', text))
         self.pipeline = Pipeline(
-            settings, fuser, decoder, self.judge, verdicts, outputs, infos, health, warm_sizes)
+            settings, self.frugal, decoder, self.judge, verdicts, outputs, infos, health,
+            warm_sizes)
         self._mailbox: Mailbox[Pair] = Mailbox(
             self.pipeline, on_drop=self._count_drop, name='worker',
-            on_error=lambda error: self._failed('dropped.pairs.internal_error', error))
+            on_error=self._lost_pair)
 
     def put(self, pair: Pair) -> None:
         """Hand over the newest pair; one that still waits is dropped as 'busy'."""
@@ -45,6 +48,10 @@ class Running:
         if not self._mailbox.close(timeout_s=PATIENCE_S):
             self._health.complain('worker', f'the worker has not ended after {PATIENCE_S:.0f} s')
         self.judge.close()
+
+    def _lost_pair(self, error: Exception) -> None:
+        cause = 'out_of_memory' if is_out_of_memory(error) else 'internal_error'
+        self._failed(f'dropped.pairs.{cause}', error)
 
     def _failed(self, key: str, error: Exception) -> None:
         if self._outputs.can_publish():  # nothing can be, once ROS has shut down

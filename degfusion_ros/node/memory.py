@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running out of memory costs one frame: the later ones are fused smaller and enlarged again."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+import dataclasses
+import sys
+
+import cv2
+import numpy as np
+
+LARGEST_DIVISOR = 8
+SMALLEST_SIDE = 32  # pixels: what the network needs
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether Python, NumPy, OpenCV or torch found no memory."""
+    torch = sys.modules.get('torch')  # not imported for the sake of a question
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return True
+    if isinstance(error, MemoryError):
+        return True
+    # torch's allocator for the processor, and OpenCV's
+    words = str(error)
+    return "can't allocate memory" in words or 'Insufficient memory' in words
+
+
+class Frugal:
+    """
+    Stands before a fuser for the node's worker: the same fuse and warm_up.
+
+    An error for want of memory passes on, so that the frame is counted; from the next frame on
+    the pair is fused at a half, a quarter, an eighth of its size (`divisor` 2, 4, 8).
+    """
+
+    def __init__(self, fuser: object, warn: Callable[[str], None]):
+        self._fuser, self._warn = fuser, warn
+        self.divisor = 1
+
+    def fuse(self, visible: np.ndarray, thermal: np.ndarray,
+             outputs: tuple[str, ...] = ('fused',)) -> object:
+        """Fuse as the fuser does; what comes back has the size of what came in."""
+        height, width = thermal.shape
+        with self._watched(height, width):
+            if self.divisor == 1:
+                return self._fuser.fuse(visible, thermal, outputs=outputs)
+            small = [cv2.resize(image, self._small(height, width), interpolation=cv2.INTER_AREA)
+                     for image in (visible, thermal)]
+            fusion = self._fuser.fuse(*small, outputs=outputs)
+            return dataclasses.replace(fusion, **{
+                name: cv2.resize(getattr(fusion, name), (width, height)) for name in outputs})
+
+    def warm_up(self, height: int, width: int) -> None:
+        """Warm the fuser up for the size that pictures of this size are fused at."""
+        with self._watched(height, width):
+            self._fuser.warm_up(*reversed(self._small(height, width)))
+
+    def _small(self, height: int, width: int) -> tuple[int, int]:
+        return width // self.divisor, height // self.divisor
+
+    def troubles(self) -> list[str]:
+        """Return what /diagnostics shall say, nothing while there is memory enough."""
+        if self.divisor == 1:
+            return []
+        return [f'fuses at 1/{self.divisor} of the size, as memory ran out; free memory and '
+                'activate the node again, or set output.size lower']
+
+    @contextmanager
+    def _watched(self, height: int, width: int) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if is_out_of_memory(error):
+                self._step_down(height, width)
+            raise
+
+    def _step_down(self, height: int, width: int) -> None:
+        torch = sys.modules.get('torch')
+        if torch is not None and torch.cuda.is_initialized():
+            torch.cuda.empty_cache()  # it holds blocks of the size that did not fit
+        divisor = 2 * self.divisor
+        if divisor > LARGEST_DIVISOR or min(height, width) // divisor < SMALLEST_SIDE:
+            self._warn('out of memory, and the pictures cannot be made smaller: '
+                       'free memory, or set output.size lower')
+            return
+        self.divisor = divisor
+        self._warn(f'out of memory: fuses at 1/{divisor} of the size from now on, until the node '
+                   'is activated again; free memory, or set output.size lower')
+

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory that runs out, told by torch, NumPy, OpenCV or Python, costs the frame in hand alone."""
+
+import cv2
+from diagnostic_msgs.msg import DiagnosticArray
+from flow import accounted, FUSED, send
+import numpy as np
+import pytest
+from rig import diagnosed, EchoFuser, frame, PERIOD, wait_for
+from sensor_msgs.msg import Image
+import torch
+
+from degfusion_ros.node.memory import Frugal, is_out_of_memory
+
+
+class Hungry(EchoFuser):
+    """Finds memory for pictures up to `room` pixels."""
+
+    room: int = 96 * 128 // 4
+
+    def fuse(self, visible, thermal, outputs=('fused',)):
+        if thermal.size > self.room:
+            raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.')
+        return super().fuse(visible, thermal, outputs)
+
+
+def pair(height=96, width=128):
+    rng = np.random.default_rng(0)
+    return (rng.integers(0, 255, (height, width, 3)).astype(np.uint8),
+            rng.random((height, width), np.float32))
+
+
+@pytest.mark.parametrize('error, expected', [
+    (torch.OutOfMemoryError('CUDA out of memory'), True), (MemoryError(), True),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+    (cv2.error('OpenCV: (-4:Insufficient memory) Failed to allocate 9 bytes'), True),
+    (RuntimeError('shape mismatch'), False), (KeyError('memory'), False)])
+def test_want_of_memory_is_told_from_other_errors(error, expected):
+    assert is_out_of_memory(error) == expected
+
+
+def test_pictures_keep_their_size_when_fused_smaller():
+    warnings = []
+    frugal = Frugal(fuser := Hungry(), warnings.append)
+    visible, thermal = pair()
+    with pytest.raises(torch.OutOfMemoryError):
+        frugal.fuse(visible, thermal)
+    fusion = frugal.fuse(visible, thermal, outputs=('fused', 'thermal'))
+    assert fuser.fused[-1][1].shape == (48, 64) and frugal.divisor == 2
+    assert fusion.fused.shape == (96, 128, 3) and fusion.thermal.shape == (96, 128)
+    assert fusion.visible is None
+    frugal.warm_up(96, 128)
+    assert fuser.warmed == [(48, 64)] and len(warnings) == 1
+
+
+def test_pictures_are_not_made_smaller_than_the_network_takes():
+    fuser = Hungry()
+    fuser.room = 0
+    warnings = []
+    frugal = Frugal(fuser, warnings.append)
+    for _ in range(5):
+        with pytest.raises(torch.OutOfMemoryError):
+            frugal.fuse(*pair())
+    assert frugal.divisor == 2  # 96 / 4 is below 32
+    assert 'cannot be made smaller' in warnings[-1]
+
+
+def test_the_node_goes_on_smaller_says_so_and_counts_the_frame(start, peer):
+    start(Hungry())
+    fused = peer.listen(FUSED, Image)
+    reports = peer.listen('/diagnostics', DiagnosticArray)
+    big = {'visible': frame(size=(96, 128), stamp=PERIOD),
+           'thermal': frame(size=(96, 128), stamp=PERIOD, encoding='mono16')}
+    peer.send_pair(1, **big)
+    wait_for(lambda: diagnosed(reports).get('dropped.pairs.out_of_memory') == '1', 'the loss')
+    for message in big.values():
+        message.header.stamp.sec += 1
+    send(peer, fused, 2, 2, **big)
+    assert (fused[0].height, fused[0].width) == (96, 128)
+    values = wait_for(lambda: (v := diagnosed(reports)).get('fused') == '1' and v, 'a report')
+    assert 'fuses at 1/2 of the size' in values['message'] and values['level'] == b'\x01'
+    accounted(values)
