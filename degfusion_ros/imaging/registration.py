@@ -5,33 +5,34 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import yaml
 
+from degfusion_ros.imaging import registration_file
 from degfusion_ros.imaging.errors import FrameError
+from degfusion_ros.imaging.geometry import Plane, Rig
+from degfusion_ros.imaging.registration_file import RegistrationError
 
-KEYS = ('homography', 'thermal_size', 'visible_size')
+__all__ = ['Registration', 'RegistrationError', 'resized']
 
-
-class RegistrationError(ValueError):
-    """A registration file that cannot be used, as one clear line."""
+LEAST_COVERED = 0.01  # of the visible picture: less is a wrong file
+FADE = 1 / 40  # of the width: how far what lies beyond the thermal edge repeats it
 
 
 class Registration:
     """
     Resample thermal images to the visible image.
 
-    homography: 3x3, thermal pixel -> visible pixel, None where the cameras see the same (then the
-    image is only resized). thermal_size, visible_size: (width, height) the homography was
-    measured at; it is scaled to images of other sizes of the same shape, and images of another
-    shape are refused. Without them the homography is applied as it is.
+    geometry: where visible pixels lie in the thermal picture; None where the cameras see the same
+    (then the image is only resized). It is scaled to images of other sizes of the same shape, and
+    images of another shape are refused. What depends on sizes alone is kept from image to image.
+    Not thread-safe.
     """
 
-    def __init__(self, homography: np.ndarray | None = None,
-                 thermal_size: tuple[int, int] | None = None,
-                 visible_size: tuple[int, int] | None = None):
-        self.homography = homography
-        self.thermal_size = thermal_size
-        self.visible_size = visible_size
+    def __init__(self, geometry: Plane | Rig | None = None):
+        self.geometry = geometry
+        self.covered = 1.0  # share of the output that the thermal camera sees
+        self._made_for: tuple | None = None
+        if geometry is not None and geometry.thermal_size and geometry.visible_size:
+            self._prepare(geometry.thermal_size, geometry.visible_size, geometry.visible_size)
 
     @classmethod
     def identity(cls) -> 'Registration':
@@ -41,82 +42,82 @@ class Registration:
     @classmethod
     def load(cls, path: str | Path) -> 'Registration':
         """
-        Read a YAML file: homography (3x3, row by row), thermal_size and visible_size optional.
+        Read a YAML file as docs/calibration.md describes it.
 
         Raise RegistrationError, which names the file, what is wrong and what to do.
         """
         try:
-            content = yaml.safe_load(Path(path).read_text())
-        except OSError as error:
-            raise _error(path, f'cannot be read ({error.strerror}): check the path') from None
-        except (yaml.YAMLError, UnicodeDecodeError):
-            raise _error(path, 'is not YAML: write it as `homography: [[..], [..], [..]]`'
-                         ) from None
-        if not isinstance(content, dict) or 'homography' not in content:
-            raise _error(path, 'has no `homography`: add the 3x3 matrix, thermal to visible pixel')
-        unknown = [str(key) for key in content if key not in KEYS]
-        if unknown:
-            raise _error(path, f'has unknown keys {", ".join(unknown)}: use {", ".join(KEYS)}')
-        sizes = [_size(path, content, key) for key in KEYS[1:]]
-        return cls(_homography(path, content['homography']), *sizes)
+            return cls(registration_file.load(path))
+        except FrameError as error:
+            raise RegistrationError(f'registration file {path}: {error}') from None
 
-    def __call__(self, thermal: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    def __call__(self, thermal: np.ndarray, visible_size: tuple[int, int],
+                 output_size: tuple[int, int] | None = None) -> np.ndarray:
         """
         Return a thermal HxW uint8, uint16 or float32 image as the visible camera would see it.
 
-        `size` is the visible (height, width). Pixels outside the thermal view become 0. The
-        image itself comes back where nothing is to be done. Raise FrameError where the shape of
-        an image does not fit the registration.
+        Both sizes are (height, width): of the visible image, and of the result where the visible
+        image will be resized. What the thermal camera does not see repeats its edge and fades to
+        the mean, so that no border shows. The image itself comes back where nothing is to be
+        done. Raise FrameError where the shape of an image does not fit the registration.
         """
-        height, width = size
-        if self.homography is None:
-            if thermal.shape == (height, width):
-                return thermal
-            shrinks = height < thermal.shape[0] and width < thermal.shape[1]
-            return cv2.resize(thermal, (width, height),
-                              interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        thermal_size = thermal.shape[1], thermal.shape[0]
-        matrix = (_scale('visible', self.visible_size, (width, height)) @ self.homography
-                  @ np.linalg.inv(_scale('thermal', self.thermal_size, thermal_size)))
-        return cv2.warpPerspective(thermal, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        output_size = output_size or visible_size
+        if self.geometry is None:
+            return resized(thermal, output_size)
+        self._prepare(thermal.shape[::-1], visible_size[::-1], output_size[::-1])
+        result = cv2.remap(thermal, *self._maps, cv2.INTER_LINEAR)
+        if self._unseen.size:
+            mean = cv2.mean(result, self._seen)[0]
+            pixels = result.reshape(-1)
+            repeated = pixels[self._unseen].astype(np.float32)
+            pixels[self._unseen] = mean + self._repeated_share * (repeated - mean)
+        return result
+
+    def _prepare(self, thermal, visible, output) -> None:
+        """Make the maps for these sizes (width, height) unless they are there."""
+        if self._made_for == (thermal, visible, output):
+            return
+        _check_shape('thermal', self.geometry.thermal_size, thermal)
+        _check_shape('visible', self.geometry.visible_size, visible)
+        grid = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float64) for n in output)), axis=-1)
+        points = _rescaled(grid.reshape(-1, 2), output, self.geometry.visible_size or visible)
+        found = _rescaled(self.geometry.to_thermal(points),
+                          self.geometry.thermal_size or thermal, thermal)
+        edge = np.array(thermal) - 1.0
+        seen = ((found >= -0.5) & (found <= edge + 0.5)).all(axis=1)  # False for NaN
+        self.covered = float(seen.mean())
+        if self.covered < LEAST_COVERED:
+            raise FrameError('registration_misses', f'registration puts {self.covered:.1%} of a '
+                             f'{visible[0]}x{visible[1]} image into the thermal one: calibrate '
+                             'again')
+        found = np.clip(np.nan_to_num(found), 0, edge).astype(np.float32)
+        # Fixed-point maps: a third of the time, steps of 1/32 pixel.
+        self._maps = cv2.convertMaps(found.reshape(output[1], output[0], 2), None, cv2.CV_16SC2)
+        self._seen = seen.reshape(output[::-1]).astype(np.uint8)
+        away = cv2.distanceTransform(1 - self._seen, cv2.DIST_L2, 3).ravel()
+        self._unseen = np.flatnonzero(~seen)
+        self._repeated_share = np.exp(-away[self._unseen] / (FADE * output[0]))
+        self._made_for = thermal, visible, output
 
 
-def _error(path, what) -> RegistrationError:
-    return RegistrationError(f'registration file {path} {what}')
+def resized(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the picture at (height, width); the same memory when it has that size."""
+    if array.shape[:2] == size:
+        return array
+    shrinks = size[0] < array.shape[0] and size[1] < array.shape[1]
+    return cv2.resize(
+        array, (size[1], size[0]),
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _homography(path, rows) -> np.ndarray:
-    try:
-        matrix = np.array(rows, dtype=np.float64)
-    except (TypeError, ValueError):
-        matrix = None
-    if matrix is not None and matrix.size == 9 and matrix.ndim <= 2:
-        matrix = matrix.reshape(3, 3)  # nine numbers in a row, as OpenCV writes them, will do
-    if matrix is None or matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-        raise _error(path, 'has a `homography` that is not 3x3 finite numbers: give three rows')
-    if np.linalg.cond(matrix) > 1e12:
-        raise _error(path, 'has a `homography` that cannot be inverted: measure it again')
-    return matrix
+def _rescaled(points, before, after):
+    """Return pixels of a (width, height) picture as those of it resized."""
+    # Pixel centres are at whole numbers, so a scale moves them by half the difference.
+    return (points + 0.5) * (np.array(after) / before) - 0.5
 
 
-def _size(path, content, key) -> tuple[int, int] | None:
-    value = content.get(key)
-    if value is None:
-        return None
-    if not (isinstance(value, list) and len(value) == 2
-            and all(type(side) is int and side > 0 for side in value)):
-        raise _error(path, f'has `{key}: {value}`: give [width, height] in pixels')
-    return value[0], value[1]
-
-
-def _scale(role, measured, actual) -> np.ndarray:
-    """Return the 3x3 that takes pixels of the measured size to those of the actual one."""
-    if measured is None or measured == actual:
-        return np.eye(3)
-    x, y = actual[0] / measured[0], actual[1] / measured[1]
-    if abs(x / y - 1) > 0.02:
+def _check_shape(role, measured, actual) -> None:
+    if measured and abs(actual[0] * measured[1] / (actual[1] * measured[0]) - 1) > 0.02:
         raise FrameError('registration_size', f'{role} image is {actual[0]}x{actual[1]} but the '
                                               f'registration was measured at {measured[0]}x'
                                               f'{measured[1]}: calibrate again or correct it')
-    # Pixel centres are at whole numbers, so a scale moves them by half the difference.
-    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages into the pictures the fuser takes: checked at the door, decoded by the worker."""
 
-import cv2
 import numpy as np
 from sensor_msgs.msg import Image
 
 from degfusion_ros.imaging import encodings
 from degfusion_ros.imaging.encodings import FrameError
-from degfusion_ros.imaging.registration import Registration
+from degfusion_ros.imaging.registration import Registration, resized
 from degfusion_ros.imaging.thermal import ThermalScaler
 from degfusion_ros.node import compatibility
 from degfusion_ros.node.settings import Settings
@@ -82,13 +81,11 @@ class Decoder:
             size = thermal.shape[:2]
         else:
             size = tuple(int(side) for side in reversed(wanted.split('x')))
-        # A calibrated registration speaks of the visible camera's own pixels.
-        grid = size if self._registration.homography is None else visible.shape[:2]
         if min(*size, *visible.shape[:2], *thermal.shape) < SMALLEST_SIDE:
             raise FrameError(
                 'too_small', f'image of {size[1]}x{size[0]} pixels is too small: '
                 f'{SMALLEST_SIDE} a side are needed')
-        return resized(visible, size), resized(self._registration(thermal, grid), size)
+        return resized(visible, size), self._registration(thermal, visible.shape[:2], size)
 
     def reset(self) -> None:
         """Forget what earlier frames looked like."""
@@ -104,13 +101,3 @@ class Decoder:
                 sensor_bits=bits)
             self._scaled_by = values
         return self._scaler
-
-
-def resized(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return the picture at (height, width); the same memory when it has that size."""
-    if array.shape[:2] == size:
-        return array
-    shrinks = size[0] < array.shape[0]
-    return cv2.resize(
-        array, (size[1], size[0]),
-        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -7,6 +7,7 @@ from rig import frame
 from sensor_msgs.msg import CompressedImage
 
 from degfusion_ros.imaging.encodings import ENCODINGS, FrameError
+from degfusion_ros.imaging.geometry import Plane
 from degfusion_ros.imaging.registration import Registration
 from degfusion_ros.node import frames
 from degfusion_ros.node.parameters import TABLE
@@ -111,7 +112,7 @@ def test_both_pictures_come_out_at_the_output_size(size, expected):
 
 
 def test_a_homography_applies_to_the_visible_pixels_before_the_output_size():
-    registration = Registration(np.array([[2.0, 0, 0], [0, 2.0, 0], [0, 0, 1]]))
+    registration = Registration(Plane(np.diag([2.0, 2.0, 1.0])))
     thermal = np.zeros((48, 64), np.float32)
     thermal[:24] = 1  # the upper half: visible rows 0..48, output rows 0..24
     _, heat = decoder(registration, output__size='thermal').align(
