@@ -4,14 +4,15 @@ Pair two streams by nearest stamp.
 
 One stream is the reference: each of its frames gets the nearest frame of the other stream, in
 stamp order, and waits for it only as long as a nearer one may still come, never longer than
-`wait_ns`. Every frame is paired or dropped with a cause; stamps are integer nanoseconds.
+`wait_ns`. A stream that is left without partners goes on alone. Every frame is paired, single or
+dropped with a cause; stamps are integer nanoseconds.
 """
 
 from typing import Any, NamedTuple
 
 from degfusion_ros.stream.arrivals import Arrivals, Frame, JUMP_NS
+from degfusion_ros.stream.presence import other_of, Presence, STREAMS
 
-STREAMS = ('visible', 'thermal')
 MARGIN = 0.1  # a rival counts from this share of the reference period: phase noise is no reason
 
 
@@ -22,7 +23,15 @@ class Pair(NamedTuple):
     other: Any
     stamp_ns: int  # the reference frame's own stamp
     delta_ns: int  # other - reference, after the offsets
-    held: bool  # no fresh partner within max_dt_ns: the newest earlier one, shown again
+    held: bool  # no partner of its own within max_dt_ns: another frame's, shown again
+
+
+class Single(NamedTuple):
+    """A frame that goes on alone, because its partner's camera is lost."""
+
+    stream: str
+    item: Any
+    stamp_ns: int  # its own stamp
 
 
 class Pairer:
@@ -32,34 +41,39 @@ class Pairer:
     reference: whose frames ask for a partner, and whose stamps the pairs carry.
     max_dt_ns: largest distance of a pair, inclusive. wait_ns: longest wait of a reference frame
     after its arrival. offsets_ns: added to each stream's stamps. hold_ns: how old the partner of
-    a held pair may be, 0 for none. capacity: frames that may wait in each stream.
+    a held pair may be, 0 for none. capacity: frames that may wait in each stream. presence: tells
+    who goes on alone; nobody without it.
 
     A partner ahead of its reference that will be clearly nearer to the next reference is kept for
-    that one (otherwise one lost frame would shift all later pairs by one). Partners never go back
-    in time. A stamp that jumps back drops what waits and starts anew.
+    that one (otherwise one lost frame would shift all later pairs by one); with a hold both have
+    it, if no earlier one is nearer. Partners never go back in time. A stamp that jumps back drops
+    what waits and starts anew.
     Not thread-safe: call it from one thread. Clocks are passed in, none is read.
     """
 
     def __init__(self, reference: str = 'visible', max_dt_ns: int = 20_000_000,
                  wait_ns: int = 50_000_000, offsets_ns: dict[str, int] | None = None,
-                 hold_ns: int = 0, capacity: int = 32):
+                 hold_ns: int = 0, capacity: int = 32, presence: Presence | None = None):
         if reference not in STREAMS:
             raise ValueError(f'reference is {reference!r}: it must be one of {STREAMS}')
         if min(max_dt_ns, wait_ns, hold_ns) < 0 or capacity < 1:
             raise ValueError('max_dt_ns, wait_ns and hold_ns must be 0 or more, capacity 1 or more')
         self._streams = {name: Arrivals(capacity) for name in STREAMS}
+        self._reference, self._other = reference, other_of(reference)
         self._references = self._streams[reference]
-        self._others = self._streams[STREAMS[1 - STREAMS.index(reference)]]
+        self._others = self._streams[self._other]
+        self._presence = presence or Presence(0)
         self._offsets_ns = dict.fromkeys(STREAMS, 0) | (offsets_ns or {})
         self._max_dt_ns, self._wait_ns, self._hold_ns = max_dt_ns, wait_ns, hold_ns
         self.paired = 0  # all pairs
         self.held = 0  # those with held=True
         self.reused = 0  # those whose partner an earlier pair had already
+        self.singles = dict.fromkeys(STREAMS, 0)
         self.jumps = 0  # jumps back in time
         self._forget()
 
-    def add(self, stream: str, stamp_ns: int, item: Any, now_ns: int) -> list[Pair]:
-        """Take a frame that arrived at `now_ns` (monotonic); return the pairs this completes."""
+    def add(self, stream: str, stamp_ns: int, item: Any, now_ns: int) -> list[Pair | Single]:
+        """Take a frame that arrived at `now_ns` (monotonic); return what this completes."""
         if stream not in self._streams:
             raise ValueError(f'stream is {stream!r}: it must be one of {STREAMS}')
         arrivals = self._streams[stream]
@@ -69,23 +83,29 @@ class Pairer:
         if cause:
             arrivals.dropped[cause] += 1
         else:
+            self._presence.seen(stream, now_ns)
             arrivals.insert(frame)
         return self.poll(now_ns)
 
-    def poll(self, now_ns: int) -> list[Pair]:
-        """Return the pairs whose wait has ended by `now_ns`, in stamp order."""
-        pairs = []
+    def poll(self, now_ns: int) -> list[Pair | Single]:
+        """Return the pairs whose wait has ended by `now_ns`, in stamp order, and lonely frames."""
+        done = []
+        alone = self._presence.alone(self._reference, now_ns)
+        in_vain = alone and self._presence.silent(self._other, now_ns)
         while self._references.waiting:
             frame = self._references.waiting[0]
             # Pairs leave in stamp order, so an early frame waits no longer than a later one.
-            over = self.next_deadline_ns() <= now_ns
-            decided, partner = self._decide(frame, over)
+            over = in_vain or self.next_deadline_ns() <= now_ns
+            decided, partner, yielded = self._decide(frame, over)
             if not decided:
                 break
-            pair = self._emit(frame, partner)
-            if pair:
-                pairs.append(pair)
-        return pairs
+            done += self._emit(frame, partner, yielded, alone)
+            if done and isinstance(done[-1], Pair) and not done[-1].held:
+                self._presence.paired(now_ns)
+        if (self._presence.silent(self._reference, now_ns)
+                and self._presence.alone(self._other, now_ns)):
+            done += self._go_on_alone()
+        return done
 
     def next_deadline_ns(self) -> int | None:
         """Return when poll() must be called at the latest, None if nothing waits."""
@@ -113,8 +133,8 @@ class Pairer:
         """
         Totals: received_visible, received_thermal, paired, held, then the drops by cause.
 
-        Of the reference stream, received = paired + waiting + dropped; of the other stream,
-        received = paired - reused + waiting + dropped.
+        Of the reference stream, received = paired + singles + waiting + dropped; of the other
+        stream, received = paired - reused + singles + waiting + dropped.
         """
         totals = {f'received_{name}': a.received for name, a in self._streams.items()}
         totals |= {'paired': self.paired, 'held': self.held}
@@ -123,6 +143,8 @@ class Pairer:
     def _forget(self):
         self._decided_ns: int | None = None  # the last reference that was paired or dropped
         self._partner: Frame | None = None  # the last partner given
+        self._ahead: Frame | None = None  # the same, if it is kept for a reference to come
+        self._alone_ns: int | None = None  # the last frame of the other stream that went on alone
         self._lagging: Arrivals | None = None  # the stream that has yet to jump as the other did
         self._lag_ends_ns = 0
 
@@ -138,6 +160,8 @@ class Pairer:
             return 'duplicate'
         if arrivals is self._references:
             too_late = self._decided_ns is not None and frame.stamp_ns <= self._decided_ns
+            if self._alone_ns is not None:  # the output shall not go back in time
+                too_late |= 0 <= self._alone_ns - frame.stamp_ns <= self._max_dt_ns
         else:
             too_late = self._partner is not None and frame.stamp_ns <= self._partner.stamp_ns
         return 'out_of_order' if too_late else None
@@ -152,27 +176,27 @@ class Pairer:
         self._lagging = None
         return False
 
-    def _decide(self, frame, over) -> tuple[bool, Frame | None]:
-        """Return whether the frame's wait is over, and then its partner within max_dt_ns."""
+    def _decide(self, frame, over) -> tuple[bool, Frame | None, Frame | None]:
+        """Return whether the wait is over, the partner, and one left to a nearer reference."""
         best = self._nearest(frame)
         if not (over or self._is_final(frame, best)):
-            return False, None
+            return False, None, None
         if best is None or best.stamp_ns <= frame.stamp_ns:
-            return True, best
+            return True, best, None
         ahead_ns = best.stamp_ns - frame.stamp_ns
         margin_ns = MARGIN * (self._references.period_ns or 0)
         rival = min(self._references.waiting[1:], default=None,
                     key=lambda f: abs(f.stamp_ns - best.stamp_ns))
         if rival is None:  # perhaps the next reference, still to come, is the nearer one
             next_ns = frame.stamp_ns + (self._references.period_ns or 2 * ahead_ns)
-            return over or abs(next_ns - best.stamp_ns) + margin_ns >= ahead_ns, best
+            return over or abs(next_ns - best.stamp_ns) + margin_ns >= ahead_ns, best, None
         if abs(rival.stamp_ns - best.stamp_ns) + margin_ns >= ahead_ns:
-            return True, best
+            return True, best, None
         if self._nearest(rival) is not best:
-            return True, best
+            return True, best, None
         if not (over or self._is_final(rival, best)):
-            return False, None
-        return True, self._nearest(frame, before_ns=best.stamp_ns)
+            return False, None, None
+        return True, self._nearest(frame, before_ns=best.stamp_ns), best
 
     def _is_final(self, frame, best) -> bool:
         """Return whether no frame still to come can be nearer than `best`."""
@@ -181,19 +205,24 @@ class Pairer:
         return next_ns is not None and next_ns >= frame.stamp_ns + reach_ns
 
     def _nearest(self, frame, before_ns=None) -> Frame | None:
-        near = [other for other in self._others.waiting
+        ahead = [] if self._ahead is None else [self._ahead]
+        near = [other for other in ahead + self._others.waiting
                 if abs(other.stamp_ns - frame.stamp_ns) <= self._max_dt_ns
                 and (before_ns is None or other.stamp_ns < before_ns)]
         return min(near, default=None, key=lambda other: abs(other.stamp_ns - frame.stamp_ns))
 
-    def _emit(self, frame, partner) -> Pair | None:
+    def _emit(self, frame, partner, yielded, alone) -> list[Pair | Single]:
         self._references.waiting.pop(0)
         self._decided_ns = frame.stamp_ns
         held = partner is None
         if held:
-            partner = self._holdable(frame)
+            partner = self._holdable(frame, yielded)
+        self._ahead = partner if partner is not None and partner is yielded else None
         if partner is None:
-            self._references.dropped['no_partner'] += 1
+            if alone:
+                self.singles[self._reference] += 1
+            else:
+                self._references.dropped['no_partner'] += 1
         elif partner is self._partner:
             self.reused += 1
         else:
@@ -201,20 +230,35 @@ class Pairer:
             self._others.waiting.remove(partner)
         self._drop_unused()
         if partner is None:
-            return None
+            return [Single(self._reference, frame.item, frame.header_ns)] if alone else []
         self.paired += 1
         self.held += held
         delta_ns = partner.stamp_ns - frame.stamp_ns
-        return Pair(frame.item, partner.item, frame.header_ns, delta_ns, held)
+        return [Pair(frame.item, partner.item, frame.header_ns, delta_ns, held)]
 
-    def _holdable(self, frame) -> Frame | None:
-        """Return the newest frame up to this one that is no older than hold_ns, used or not."""
+    def _holdable(self, frame, yielded) -> Frame | None:
+        """
+        Return the newest frame up to this one that is no older than hold_ns, used or not.
+
+        If the partner that it left to a nearer reference is nearer still, both have that.
+        """
         if not self._hold_ns:
             return None
         oldest_ns = frame.stamp_ns - self._hold_ns
         past = [other for other in [self._partner, *self._others.waiting]
                 if other is not None and oldest_ns <= other.stamp_ns <= frame.stamp_ns]
-        return past[-1] if past else None
+        if yielded is not None:
+            past.append(yielded)
+        return min(past, default=None, key=lambda other: abs(other.stamp_ns - frame.stamp_ns))
+
+    def _go_on_alone(self) -> list[Single]:
+        """Let the frames of the other stream go: there is no reference any more."""
+        gone, self._others.waiting = self._others.waiting, []
+        self.singles[self._other] += len(gone)
+        if gone:
+            self._partner, self._ahead = gone[-1], None
+            self._alone_ns = gone[-1].stamp_ns
+        return [Single(self._other, frame.item, frame.header_ns) for frame in gone]
 
     def _drop_unused(self):
         """Drop what no reference can want any more: overtaken by a partner, or too old."""

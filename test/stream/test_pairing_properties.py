@@ -9,6 +9,7 @@ options = st.fixed_dictionaries({
     'max_dt_ns': st.sampled_from([0, 5 * MS, 20 * MS, 50 * MS, 200 * MS]),
     'wait_ns': st.sampled_from([0, 10 * MS, 50 * MS, 150 * MS]),
     'hold_ns': st.sampled_from([0, 0, 40 * MS, 150 * MS]),
+    'lost_after_ns': st.sampled_from([0, 0, 60 * MS, 300 * MS]),
     'offsets_ns': st.fixed_dictionaries({'visible': st.integers(-30 * MS, 30 * MS),
                                          'thermal': st.integers(-30 * MS, 30 * MS)}),
     'capacity': st.just(1000),

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A pairer whose every step is checked by an independent reading of the rules, and cameras."""
 
-from degfusion_ros.stream.pairing import Pairer
+from degfusion_ros.stream.pairing import Pair, Pairer, Single
+from degfusion_ros.stream.presence import Presence
 
 MS = 1_000_000
 START = 10_000 * MS
@@ -14,8 +15,10 @@ class Watched:
     Knows nothing of how the pairer works, only its promises. Items are (stamp, serial).
     """
 
-    def __init__(self, reference='visible', offsets_ns=None, **options):
-        self.pairer = Pairer(reference=reference, offsets_ns=offsets_ns, **options)
+    def __init__(self, reference='visible', offsets_ns=None, lost_after_ns=0, **options):
+        self.pairer = Pairer(reference=reference, offsets_ns=offsets_ns,
+                             presence=Presence(lost_after_ns), **options)
+        self.lost_after_ns = lost_after_ns
         self.options = {'max_dt_ns': 20 * MS, 'wait_ns': 50 * MS, 'hold_ns': 0} | options
         self.reference = reference
         self.other = 'thermal' if reference == 'visible' else 'visible'
@@ -27,6 +30,9 @@ class Watched:
         self.floor = -10 ** 18  # stamp of the last partner
         self.used = set()
         self.pairs = []
+        self.singles = []
+        self.came = {'visible': [], 'thermal': []}  # arrivals of usable frames
+        self.fresh_ns = -10 ** 18  # when the last fresh pair was made
         self.latencies = []
         self.now = 0
 
@@ -48,6 +54,7 @@ class Watched:
         if self.pairer.jumps > jumps:
             self.references, self.others, self.floor = [], set(), -10 ** 18
         if self.pairer.jumps > jumps or not refused:
+            self.came[stream].append(self.now)
             if stream == self.reference:
                 self.arrived[serial] = self.now
                 self.references = sorted([*self.references,
@@ -57,8 +64,12 @@ class Watched:
         self.check(pairs)
         return pairs
 
-    def check(self, pairs):
+    def check(self, done):
         waiting = self.pairer.waiting
+        pairs = [one for one in done if isinstance(one, Pair)]
+        alone = {one.item[1]: one for one in done if isinstance(one, Single)}
+        for one in alone.values():
+            self.check_alone(one)
         decided = self.references[:len(self.references) - waiting[self.reference]]
         paired = {pair.reference[1]: pair for pair in pairs}
         assert len(paired) == len(pairs)
@@ -67,12 +78,30 @@ class Watched:
         for stamp, serial in decided:
             self.references.pop(0)
             self.check_decision(stamp, paired.get(serial))
-            if serial in paired:
+            if serial in paired or serial in alone:
                 self.latencies.append(self.now - self.arrived[serial])
         assert all(self.now < self.arrived[serial] + self.options['wait_ns']
                    for _, serial in self.references), 'a wait is bounded'
         self.pairs += pairs
+        self.singles += alone.values()
+        if any(not pair.held for pair in pairs):
+            self.fresh_ns = self.now
         self.check_counts()
+
+    def check_alone(self, one):
+        """Nothing goes on alone but what has come, and was without partner, for long enough."""
+        came = self.came[one.stream]
+        assert one.stamp_ns == one.item[0]
+        assert self.lost_after_ns and self.now - self.fresh_ns > self.lost_after_ns
+        recent = [0, *(t for t in came if t >= self.now - self.lost_after_ns)]
+        assert len(recent) > 1 and came[0] < self.now - self.lost_after_ns
+        if one.stream != self.reference:
+            gone = self.came[self.reference]
+            assert not gone or self.now - gone[-1] > self.lost_after_ns
+            partner = one.stamp_ns + self.offsets[one.stream]
+            assert partner not in self.used, 'a frame is shown twice'
+            self.used.add(one.item[1])
+            self.floor = max(self.floor, partner)
 
     def check_decision(self, stamp, pair):
         """No unused partner was nearer, but for those a waiting reference is nearer to."""
@@ -82,31 +111,37 @@ class Watched:
             assert pair.delta_ns == partner - stamp
             assert pair.stamp_ns == pair.reference[0] == stamp - self.offsets[self.reference]
             if pair.held:
-                assert -self.options['hold_ns'] <= pair.delta_ns <= 0
+                assert -self.options['hold_ns'] <= pair.delta_ns <= self.options['max_dt_ns']
                 assert partner >= self.floor, 'partners never go back in time'
             else:
                 assert abs(pair.delta_ns) <= self.options['max_dt_ns']
                 assert pair.other[1] not in self.used, 'used twice without hold'
-                assert partner > self.floor
+                assert partner >= self.floor
                 reach = abs(pair.delta_ns)
         for other in self.others:
             if other > self.floor and abs(other - stamp) < reach:
                 assert any(abs(rival - other) < abs(stamp - other)
                            for rival, _ in self.references), 'a nearer partner was there'
         if pair is not None:
-            self.used.add(pair.other[1])
+            if not pair.held:
+                self.used.add(pair.other[1])
             self.floor = partner
 
     def check_counts(self):
         pairer, counts = self.pairer, self.pairer.counts
         dropped = {name: sum(causes.values()) for name, causes in pairer.dropped.items()}
         assert counts['paired'] == len(self.pairs)
+        for name in ('visible', 'thermal'):
+            assert pairer.singles[name] == sum(one.stream == name for one in self.singles)
         assert counts['held'] == sum(pair.held for pair in self.pairs)
-        assert len(self.pairs) - pairer.reused == len({pair.other[1] for pair in self.pairs})
+        alone = {one.item[1] for one in self.singles}
+        assert len(self.pairs) - pairer.reused == len(
+            {pair.other[1] for pair in self.pairs} - alone)
         for name in ('visible', 'thermal'):
             assert counts[f'received_{name}'] == self.received[name]
             given = len(self.pairs) - (0 if name == self.reference else pairer.reused)
-            assert self.received[name] == given + pairer.waiting[name] + dropped[name]
+            assert self.received[name] == (
+                given + pairer.singles[name] + pairer.waiting[name] + dropped[name])
         causes = set(counts) - {'received_visible', 'received_thermal', 'paired', 'held'}
         assert sum(counts[cause] for cause in causes) == sum(dropped.values())
 

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frozen cameras: new stamps on the same pixels, which no real sensor sends for long."""
+
+FRAMES = 5  # as many the same in a row at the least: a slow camera may send few in the time
+
+
+class Stillness:
+    """
+    Tells a stream that repeats its last picture from one that shows a still scene.
+
+    A sensor has noise, so a picture is told by a fingerprint of some of its bytes. A shutter
+    that closes for a moment repeats a picture as well: `frozen_after_ns` is longer than that.
+    0 switches it off (a simulated camera has no noise).
+    """
+
+    def __init__(self, frozen_after_ns: int):
+        if frozen_after_ns < 0:
+            raise ValueError(f'frozen_after_ns is {frozen_after_ns}: it must be 0 or more')
+        self._frozen_after_ns = frozen_after_ns
+        self._newest: int | None = None
+        self._since_ns = 0
+        self._count = 0
+
+    def frozen(self, fingerprint: int, now_ns: int) -> bool:
+        """Take a frame's fingerprint; return whether it has been the same for too long."""
+        if fingerprint != self._newest:
+            self._newest, self._since_ns, self._count = fingerprint, now_ns, 0
+        self._count += 1
+        return bool(self._frozen_after_ns and self._count >= FRAMES
+                    and now_ns - self._since_ns > self._frozen_after_ns)
+
+    def reset(self) -> None:
+        """Forget the last picture."""
+        self._newest = None
