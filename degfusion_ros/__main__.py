@@ -11,6 +11,7 @@ import sys
 COMMANDS = {
     'demo': ('degfusion_ros.commands.demo', 'play a drive or a bag through the real node'),
     'fuse': ('degfusion_ros.commands.fuse', 'fuse and restore two folders of images'),
+    'degrade': ('degfusion_ros.commands.degrade', 'build a benchmark set from clean pairs'),
     'train': ('degfusion_ros.commands.train', 'train the guidance or the fusion network'),
 }
 
