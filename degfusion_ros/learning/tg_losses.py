@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both stages of TG-ECNet as training tasks: a step's forward pass and its losses."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from degfusion_ros.learning import losses
+from degfusion_ros.learning.loop import TrainingError
+from degfusion_ros.models.network import unpack
+from degfusion_ros.models.tg_colour import join
+from degfusion_ros.models.tg_ecnet import TgEcnet
+from degfusion_ros.models.tg_experts import balance_loss, Gated
+
+Named = dict[str, Callable[[], torch.Tensor]]
+
+
+class Restoration(nn.Module):
+    """
+    Stage one: the paper's restoration, gradient and balance losses.
+
+    Ours: `chroma`, which the paper does not restore, and `structure`, with which L1 keeps texture.
+    """
+
+    def __init__(self, network: TgEcnet, weights: dict[str, float]):
+        super().__init__()
+        self.network, self.weights = network, weights
+        network.fusion.requires_grad_(False)
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the named losses of frames x crops x 4 x H x W bytes, and their sum 'total'."""
+        visible, thermal, bad_visible, bad_thermal = crops(batch)
+        state = self.network.steering(batch['views'], fusing=False)
+        restored = self.network.restore(bad_visible, bad_thermal, state)
+        factor = self.network.size.factor
+        with torch.autocast(visible.device.type, enabled=False):
+            light, heat = unpack(restored.luminance.float(), factor).chunk(2)
+            colours = unpack(join(restored.luminance.chunk(2)[0].float(),
+                                  restored.chroma.float()), factor)
+            pairs = ((light, losses.luminance(visible)), (heat, thermal))
+            return weighted({
+                'restoration': lambda: sum((x - y).abs().mean() for x, y in pairs),
+                'gradient': lambda: sum(gradient_distance(x, y) for x, y in pairs),
+                'structure': lambda: sum(losses.structure_loss(x, y).mean() for x, y in pairs),
+                'chroma': lambda: (losses.chroma(colours) - losses.chroma(visible)).abs().mean(),
+                'balance': lambda: balance(restored.gates or state.gates[0]),
+            }, self.weights)
+
+
+class FusionStage(nn.Module):
+    """
+    Stage two over a frozen stage one: the paper's pixel, gradient, intensity and balance losses.
+
+    Ours: `strongest`, `structure`, `fidelity`, `warmth` of learning.losses; `artefact`, gradients
+    beyond both sources'; `range`, what clipping would cut.
+    """
+
+    def __init__(self, network: TgEcnet, weights: dict[str, float]):
+        super().__init__()
+        self.network, self.weights = network, weights
+        network.restorer.requires_grad_(False)
+        network.fusion.requires_grad_(True)
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the named losses of frames x crops x 4 x H x W bytes, and their sum 'total'."""
+        visible, thermal, bad_visible, bad_thermal = crops(batch)
+        state = self.network.steering(batch['views'])
+        with torch.no_grad():
+            restored = self.network.restore(bad_visible, bad_thermal, state)
+        packed, gates = self.network.fusion(restored, state)
+        factor, frames = self.network.size.factor, len(batch['views'])
+        with torch.autocast(visible.device.type, enabled=False):
+            fused, light = unpack(packed.float(), factor), losses.luminance(visible)
+            both = (light, thermal)
+
+            def worse(loss: Callable[..., torch.Tensor]) -> torch.Tensor:
+                return losses.worse_told(*(loss(source, fused).view(frames, -1)
+                                           for source in both))
+            return weighted({
+                'pixel': lambda: sum((fused - x).abs().mean() for x in both),
+                'gradient': lambda: sum(gradient_distance(fused, x) for x in both),
+                'max': lambda: losses.max_loss(fused, *both),
+                'strongest': lambda: losses.gradient_loss(fused, *both),
+                'structure': lambda: worse(losses.structure_loss),
+                'fidelity': lambda: worse(losses.fidelity_loss),
+                'warmth': lambda: losses.warmth_loss(fused, thermal),
+                'artefact': lambda: artefact_loss(fused, *both),
+                'range': lambda: (fused - fused.clamp(0, 1)).abs().mean(),
+                'balance': lambda: balance(gates or state.gates[1]),
+            }, self.weights)
+
+
+def crops(batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """Return clean visible and thermal, then degraded ones, N x 3 or 1 x H x W in 0..1."""
+    images = (batch[k].flatten(0, 1).float().div(255) for k in ('clean', 'degraded'))
+    return tuple(part for x in images for part in (x[:, :3], x[:, 3:]))
+
+
+def weighted(table: Named, weights: dict[str, float]) -> dict[str, torch.Tensor]:
+    """Compute the losses that have a weight, and 'total'."""
+    unknown = set(weights) - set(table)
+    if unknown:
+        raise TrainingError(f'losses: {", ".join(sorted(unknown))}: unknown; choose from '
+                            f'{", ".join(table)}')
+    found = {name: table[name]() for name in weights}
+    return {**found, 'total': sum(weights[name] * value for name, value in found.items())}
+
+
+def balance(gates: list[Gated]) -> torch.Tensor:
+    """Mean balance loss of all mixtures."""
+    return sum(balance_loss(gated) for gated in gates) / len(gates)
+
+
+def gradient_distance(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """L1 of Sobel gradients."""
+    return (losses.gradients(x) - losses.gradients(y)).abs().mean()
+
+
+def artefact_loss(fused: torch.Tensor, visible: torch.Tensor,
+                  thermal: torch.Tensor) -> torch.Tensor:
+    """Mean of what the fused gradient's size exceeds both sources' by, as Nabf counts it."""
+    found, one, other = (losses.gradients(x).square().sum(1).add(1e-8).sqrt()
+                         for x in (fused, visible, thermal))
+    return (found - torch.maximum(one, other)).relu().mean()
