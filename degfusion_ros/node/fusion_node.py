@@ -28,6 +28,7 @@ from degfusion_ros.node.outputs import Outputs
 from degfusion_ros.node.qos import mismatches
 from degfusion_ros.node.running import Running
 from degfusion_ros.node.settings import Settings
+from degfusion_ros.node.transitions import refuse_wrong_transitions
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -41,6 +42,7 @@ class FusionNode(LifecycleNode):
 
     def __init__(self, load: Load = load_fuser, **options):
         super().__init__('fusion_node', **options)
+        refuse_wrong_transitions(self)
         self._load = load
         self._settings = Settings(self)
         for name in self._settings.unknown():

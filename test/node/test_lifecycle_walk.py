@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Transitions of the managed node in any order, wrong ones among them: nothing is left behind.
+
+pytest -s prints the memory and the threads before and after.
+"""
+
+import gc
+from pathlib import Path
+import random
+import threading
+
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rig import EchoFuser
+
+WALK = 360  # transitions asked for; each is allowed in one state of three
+LEADS = {  # from where to where
+    'configure': ('unconfigured', 'inactive'), 'activate': ('inactive', 'active'),
+    'deactivate': ('active', 'inactive'), 'cleanup': ('inactive', 'unconfigured')}
+
+
+class Moody(EchoFuser):
+    """A fuser that cannot be warmed up every fifth time."""
+
+    def warm_up(self, height, width):
+        super().warm_up(height, width)
+        if len(self.warmed) % 5 == 0:
+            raise RuntimeError('not today')
+
+
+def resident_kb():
+    gc.collect()
+    status = Path('/proc/self/status').read_text()
+    return int(next(line for line in status.splitlines() if 'VmRSS' in line).split()[1])
+
+
+def left_over(node):
+    return (sorted(t.name for t in threading.enumerate()), len(list(node.publishers)),
+            len(list(node.subscriptions)), len(list(node.timers)), len(list(node.services)))
+
+
+def test_a_walk_through_all_transitions_leaves_no_thread_and_no_memory_behind(start, peer):
+    node, rng = start(Moody(), autostart=False).node, random.Random(1)
+
+    def go(name):
+        change = Transition(id=getattr(Transition, f'TRANSITION_{name.upper()}'))
+        return peer.call(ChangeState, 'fusion_node/change_state',
+                         ChangeState.Request(transition=change)).success
+
+    def walk(steps):
+        done, state = 0, 'unconfigured'
+        for _ in range(steps):
+            name = rng.choice([*LEADS])
+            success = go(name)
+            assert success <= (state == LEADS[name][0]), f'{name} was taken in {state}'
+            done += success
+            state = LEADS[name][1] if success else state
+        if state == 'active':
+            assert go('deactivate')
+        if state != 'unconfigured':
+            assert go('cleanup')
+        return done
+
+    walk(WALK // 3)
+    before, kb = left_over(node), resident_kb()
+    done = walk(WALK)
+    assert left_over(node) == before
+    grown = resident_kb() - kb
+    print(f'\n{done} of {WALK} transitions done, {len(before[0])} threads, {grown:+d} KB')
+    assert done >= 100 and grown < 5000
