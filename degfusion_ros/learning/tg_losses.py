@@ -31,7 +31,7 @@ class Restoration(nn.Module):
     def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return the named losses of frames x crops x 4 x H x W bytes, and their sum 'total'."""
         visible, thermal, bad_visible, bad_thermal = crops(batch)
-        state = self.network.steering(batch['views'], fusing=False)
+        state, chosen = self.network.steering(batch['views'], fusing=False)
         restored = self.network.restore(bad_visible, bad_thermal, state)
         factor = self.network.size.factor
         with torch.autocast(visible.device.type, enabled=False):
@@ -44,7 +44,7 @@ class Restoration(nn.Module):
                 'gradient': lambda: sum(gradient_distance(x, y) for x, y in pairs),
                 'structure': lambda: sum(losses.structure_loss(x, y).mean() for x, y in pairs),
                 'chroma': lambda: (losses.chroma(colours) - losses.chroma(visible)).abs().mean(),
-                'balance': lambda: balance(restored.gates or state.gates[0]),
+                'balance': lambda: balance(restored.gates or chosen[0]),
             }, self.weights)
 
 
@@ -65,7 +65,7 @@ class FusionStage(nn.Module):
     def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return the named losses of frames x crops x 4 x H x W bytes, and their sum 'total'."""
         visible, thermal, bad_visible, bad_thermal = crops(batch)
-        state = self.network.steering(batch['views'])
+        state, chosen = self.network.steering(batch['views'])
         with torch.no_grad():
             restored = self.network.restore(bad_visible, bad_thermal, state)
         packed, gates = self.network.fusion(restored, state)
@@ -87,7 +87,7 @@ class FusionStage(nn.Module):
                 'warmth': lambda: losses.warmth_loss(fused, thermal),
                 'artefact': lambda: artefact_loss(fused, *both),
                 'range': lambda: (fused - fused.clamp(0, 1)).abs().mean(),
-                'balance': lambda: balance(gates or state.gates[1]),
+                'balance': lambda: balance(gates or chosen[1]),
             }, self.weights)
 
 

@@ -14,34 +14,29 @@ images before its refinement.
 pixel-unshuffled grid: the processor's matrix units want many channels and few pixels.
 """
 
-import copy
 from dataclasses import asdict
 from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.utils import _pytree as pytree
 
 from degfusion_ros.imaging.views import guidance_view
+from degfusion_ros.models.layers import working_dtype
 from degfusion_ros.models.network import Outputs, pack
 from degfusion_ros.models.tg_colour import join, split
-from degfusion_ros.models.tg_experts import Folded, Gated
+from degfusion_ros.models.tg_experts import Gated
 from degfusion_ros.models.tg_prompts import Prompts, Tone, toned
 from degfusion_ros.models.tg_unet import Decoder, Encoder, mixed, Size, Steering
 
-
-class State(NamedTuple):
-    """What the prompts of F frames decide; 2F is visible frames, then thermal ones."""
-
-    prompts: torch.Tensor                   # 2F x P
-    tone: torch.Tensor | None               # 2F x TONE
-    restoring: Steering                     # gate image: folds by level and image
-    fusing: Steering
-    gates: list[list[Gated]]                # image gates of both stages, for the balance
-    network: 'TgEcnet | None' = None        # copy in the working precision
+# What the prompts of F frames decide, tensors alone. 'restoring' and 'fusing' steer the experts of
+# each level, see Experts.forward; 'tone' is 2F x TONE where there is one. Of 2F, and of 2B images
+# below, the visible ones come first, then the thermal ones.
+State = dict[str, Steering | torch.Tensor]
 
 
 class Restored(NamedTuple):
-    """Results of stage one, packed; 2B is visible images, then thermal ones."""
+    """Results of stage one, packed."""
 
     luminance: torch.Tensor                 # 2B x f^2 x H/f x W/f
     chroma: torch.Tensor                    # B x 2f^2 x H/f x W/f
@@ -69,12 +64,12 @@ class Restorer(nn.Module):
         base, tone = light, None
         x = light
         if self.tone is not None:
-            tone = state.tone.repeat_interleave(len(light) // len(state.tone), dim=0)
+            tone = state['tone'].repeat_interleave(len(light) // len(state['tone']), dim=0)
             base = toned(light, tone)
             x = torch.cat([light, base], dim=1)
-        dtype = self.head.weight.dtype
         gates: list[Gated] = []
-        features = self.encoder(x.to(dtype), _for_images(state.restoring, len(light)), gates)
+        features = self.encoder(x.to(working_dtype(x)), _for_images(state['restoring'], len(light)),
+                                gates)
         decoded = self.decoder(features)
         count = len(chroma)
         if tone is not None:
@@ -103,20 +98,22 @@ class Fusion(nn.Module):
         """Fuse; returns the packed luminance, B, and the gates of tokens."""
         gates: list[Gated] = []
         visible, thermal = restored.luminance.chunk(2)
-        steering = _for_images(state.fusing, len(visible))
+        steering = _for_images(state['fusing'], len(visible))
         merged = []
         for i, both in enumerate(restored.features):
             one, other = both.chunk(2)
             alpha, beta = (p[i].to(one.dtype) for p in (self.alpha, self.beta))
             x = torch.addcmul(alpha * one, beta, other)
             merged.append(mixed(self.mixtures, i, x, steering, gates))
-        hint = self.hint(torch.cat([visible, thermal], dim=1).to(self.head.weight.dtype))
+        hint = self.hint(torch.cat([visible, thermal], dim=1))
         told = self.head(self.decoder(merged, hint))
         return told + self.theta * visible + self.gamma * thermal, gates
 
 
 class TgEcnet(nn.Module):
     """Both stages; `steer` now and then, `forward` every frame."""
+
+    kind = 'tg_ecnet'
 
     def __init__(self, **size):
         super().__init__()
@@ -125,31 +122,29 @@ class TgEcnet(nn.Module):
         self.multiple = self.size.factor * 2 ** (len(self.size.widths) - 1)
         self.restorer, self.fusion = Restorer(self.size), Fusion(self.size)
 
-    def steering(self, views: torch.Tensor, fusing: bool = True) -> State:
+    def steering(self, views: torch.Tensor, fusing: bool = True,
+                 ) -> tuple[State, list[list[Gated]]]:
         """
         Decide for F frames; `views` are uint8 F x 2 x 3 x 224 x 224 (visible, thermal).
 
-        Without `fusing` for stage one alone.
+        Also returns the image gates of both stages, by level. Without `fusing` for stage one alone.
         """
-        restorer = self.restorer
-        prompts = restorer.prompts(views.transpose(0, 1).flatten(0, 1))
-        both = torch.cat(prompts.chunk(2), dim=1)
-        tone = None if restorer.tone is None else restorer.tone(prompts)
-        stages = [(restorer.encoder.mixtures, prompts)]
-        stages += [(self.fusion.mixtures, both)] if fusing else []
-        decided, gates = [], []
-        for mixtures, told in stages:
+        prompts = self.restorer.prompts(views.transpose(0, 1).flatten(0, 1))
+        state: State = {} if self.restorer.tone is None else {'tone': self.restorer.tone(prompts)}
+        gates = []
+        for name, mixtures, told in (
+                ('restoring', self.restorer.encoder.mixtures, prompts),
+                ('fusing', self.fusion.mixtures, torch.cat(prompts.chunk(2), dim=1))):
+            if name == 'fusing' and not fusing:
+                continue
             if self.size.gate == 'pixel':
-                decided.append([told] * len(mixtures))
-                gates.append([])
-            else:
-                chosen = [experts.gates(told) for experts in mixtures]
-                decided.append([[experts.fold(weights) for weights in gated.weights]
-                                for experts, gated in zip(mixtures, chosen)])
-                gates.append(chosen)
-        return State(prompts, tone, decided[0], decided[1] if fusing else [], gates)
+                state[name] = [told] * len(mixtures)
+                continue
+            gates.append([experts.gates(told) for experts in mixtures])
+            state[name] = [[experts.fold(weights) for weights in gated.weights]
+                           for experts, gated in zip(mixtures, gates[-1])]
+        return state, gates
 
-    @torch.inference_mode()
     def steer(self, vector: torch.Tensor, visible: torch.Tensor | None,
               thermal: torch.Tensor | None, dtype: torch.dtype) -> State:
         """
@@ -158,14 +153,10 @@ class TgEcnet(nn.Module):
         TG-ECNet's own prompts take the place of the degradation `vector`, which it doesn't read.
         Without a pair grey images are judged.
         """
-        views = [_view(x) for x in (visible, thermal)]
-        state = self.steering(torch.stack(views)[None].to(vector.device))
-        network = None if dtype == torch.float32 else copy.deepcopy(self).to(
-            dtype, memory_format=torch.channels_last)
-        steered = [[[Folded(*(_static(t, dtype) for t in f)) for f in level]
-                    if isinstance(level, list) else level.to(dtype) for level in part]
-                   for part in (state.restoring, state.fusing)]
-        return State(state.prompts, state.tone, *steered, [], network)
+        views = torch.stack([_view(x) for x in (visible, thermal)])[None].to(vector.device)
+        state, _ = self.steering(views)
+        return {name: part if name == 'tone' else pytree.tree_map(lambda t: _static(t, dtype), part)
+                for name, part in state.items()}
 
     def restore(self, visible: torch.Tensor, thermal: torch.Tensor, state: State) -> Restored:
         """Run stage one on B x 3 x H x W and B x 1 x H x W, uint8 or 0..1."""
@@ -181,10 +172,9 @@ class TgEcnet(nn.Module):
         H and W are multiples of `multiple`; the B images fall into equal runs, one per frame of the
         state.
         """
-        network = self if state.network is None else state.network
-        restored = network.restore(visible, thermal, state)
+        restored = self.restore(visible, thermal, state)
         light, heat = restored.luminance.chunk(2)
-        fused = network.fusion(restored, state)[0] if 'fused' in outputs else None
+        fused = self.fusion(restored, state)[0] if 'fused' in outputs else None
         return Outputs(join(fused, restored.chroma) if 'fused' in outputs else None,
                        join(light, restored.chroma) if 'visible' in outputs else None,
                        heat if 'thermal' in outputs else None, self.size.factor)
