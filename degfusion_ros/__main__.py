@@ -10,6 +10,7 @@ import sys
 # --help is instant and a missing heavy dependency stops only the command that needs it.
 COMMANDS = {
     'demo': ('degfusion_ros.commands.demo', 'play a drive or a bag through the real node'),
+    'evaluate': ('degfusion_ros.commands.evaluate', 'measure fused images; tables and a report'),
     'fuse': ('degfusion_ros.commands.fuse', 'fuse and restore two folders of images'),
     'degrade': ('degfusion_ros.commands.degrade', 'build a benchmark set from clean pairs'),
     'train': ('degfusion_ros.commands.train', 'train the guidance or the fusion network'),

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Score every picture of one or more results, in several processes."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+import multiprocessing
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from degfusion_ros.imaging.errors import FrameError
+from degfusion_ros.imaging.thermal import ThermalScaler
+from degfusion_ros.learning import metrics, metrics_likeness as likeness
+from degfusion_ros.learning.metrics_flicker import flicker
+from degfusion_ros.learning.result_folders import Case, EvaluationError, SIDES
+
+Progress = Callable[[Iterable, int], Iterable]
+
+
+class Scored(NamedTuple):
+    """Figures of one case, empty where it could not be scored, and what was wrong with it."""
+
+    case: Case
+    figures: dict[str, float]
+    problems: tuple[str, ...]
+
+
+def score_all(cases: list[Case], jobs: int = 1, progress: Progress | None = None) -> list[Scored]:
+    """Score all cases in `jobs` processes; `progress` wraps the iteration (results, count)."""
+    watched = progress or (lambda results, count: results)
+    if jobs <= 1:
+        return list(watched(map(score, cases), len(cases)))
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context('spawn'), _one_thread) as pool:
+        try:
+            return list(watched(pool.map(score, cases, chunksize=4), len(cases)))
+        except BrokenProcessPool as error:
+            raise EvaluationError(f'a scoring process died, perhaps for want of memory: try fewer '
+                                  f'than {jobs} jobs') from error
+
+
+def score(case: Case) -> Scored:
+    """
+    Measure one fused picture against the clean sources, or the inputs where there are no clean.
+
+    Restored pictures with clean sources add restored_SIDE_PSNR and _SSIM, and gain_SIDE_PSNR and
+    _SSIM over the input (nan where the input was not degraded).
+    """
+    clean = {side: getattr(case, f'clean_{side}') for side in SIDES}
+    sources = {side: clean[side] or getattr(case, side) for side in SIDES}
+    try:
+        against = {side: read(path, side) for side, path in sources.items()}
+        fused = read(case.fused)
+        for path, image in ((sources['thermal'], against['thermal']), (case.fused, fused)):
+            if image.shape[:2] != against['visible'].shape[:2]:
+                raise ValueError(f'{path}: {_size(image)} where the visible source is '
+                                 f'{_size(against["visible"])}')
+        figures = metrics.measure(fused, **against)
+    except ValueError as error:
+        return Scored(case, {}, (str(error),))
+    problems = []
+    for side in SIDES:
+        path = getattr(case, f'restored_{side}')
+        if path and clean[side]:
+            try:
+                given = read(getattr(case, side), side)
+                figures |= _restoration(path, side, given, against[side])
+            except ValueError as error:
+                problems.append(str(error))
+    return Scored(case, figures, tuple(problems))
+
+
+def flicker_of(cases: list[Case]) -> dict[str, float]:
+    """Measure the flicker of one result's sequence, in the order of the names."""
+    return flicker(_frames(sorted(cases, key=lambda case: case.name)))
+
+
+def read(path: object, side: str = 'visible') -> np.ndarray:
+    """
+    Read a picture as uint8: RGB, or grey for side 'thermal' (16 bits stretched as fuse does).
+
+    Raises ValueError naming the file.
+    """
+    try:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR if side == 'visible' else
+                           cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ValueError(f'{path}: not a readable picture ({error.err})') from error
+    if image is None:
+        raise ValueError(f'{path}: not a readable picture')
+    if side == 'visible':
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if image.ndim == 3:
+        image = cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2GRAY)
+    if image.dtype == np.uint8:
+        return image
+    try:
+        return (ThermalScaler()(image) * 255 + 0.5).astype(np.uint8)
+    except FrameError as error:
+        raise ValueError(f'{path}: {error}') from error
+
+
+def _restoration(path: object, side: str, given: np.ndarray, truth: np.ndarray,
+                 ) -> dict[str, float]:
+    restored = read(path, side)
+    for image in (restored, given):
+        if image.shape != truth.shape:
+            raise ValueError(f'{path}: restored {side} of {_size(restored)}, input of '
+                             f'{_size(given)}, clean source of {_size(truth)}')
+    figures, degraded = {}, not np.array_equal(given, truth)
+    for name, of in (('PSNR', _psnr), ('SSIM', likeness.ssim)):
+        now = of(truth, restored)
+        figures[f'restored_{side}_{name}'] = now
+        figures[f'gain_{side}_{name}'] = now - of(truth, given) if degraded else float('nan')
+    return figures
+
+
+def _psnr(truth: np.ndarray, image: np.ndarray) -> float:
+    return likeness.psnr(likeness.squared_error(truth, image))
+
+
+def _frames(cases: list[Case]) -> Iterator[dict[str, np.ndarray]]:
+    for case in cases:
+        paths = {'visible': case.visible, 'thermal': case.thermal, 'fused': case.fused}
+        paths |= {name: path for side in SIDES for kind in ('clean', 'restored')
+                  if (path := getattr(case, name := f'{kind}_{side}'))}
+        try:
+            frame = {name: read(path, 'thermal') for name, path in paths.items()}
+        except ValueError:
+            continue        # already told by `score`
+        if len({picture.shape for picture in frame.values()}) == 1:
+            yield frame
+
+
+def _size(image: np.ndarray) -> str:
+    return f'{image.shape[1]}x{image.shape[0]}'
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scores of single cases, in one process and in several; unreadable pictures."""
+
+import cv2
+import numpy as np
+import pytest
+from results_tree import build, save
+
+from degfusion_ros.learning.picture_scores import flicker_of, read, score, score_all
+from degfusion_ros.learning.result_folders import find, Sources
+
+
+@pytest.fixture
+def cases(tmp_path):
+    root = build(tmp_path)
+    return find({'ours': root / 'out'}, Sources(root / 'in', root / 'in', root / 'clean/visible',
+                                                root / 'clean/thermal'))[0]
+
+
+def test_figures_are_against_the_clean_sources(cases):
+    from degfusion_ros.learning import metrics
+    told = score(cases[0])
+    expected = metrics.measure(read(cases[0].fused), read(cases[0].clean_visible),
+                               read(cases[0].clean_thermal, 'thermal'))
+    assert not told.problems
+    assert {k: told.figures[k] for k in expected} == pytest.approx(expected, nan_ok=True)
+
+
+def test_restoration_gains_over_a_degraded_input_alone(cases):
+    told = score(cases[0]).figures
+    assert told['gain_visible_PSNR'] > 8 and told['gain_visible_SSIM'] > 0.1
+    assert told['restored_visible_PSNR'] == pytest.approx(34, abs=1)
+    assert np.isnan(told['gain_thermal_PSNR']) and told['restored_thermal_SSIM'] == 1
+
+
+def test_several_processes_tell_the_same(cases):
+    alone = [one.figures for one in score_all(cases)]
+    for one, other in zip(alone, score_all(cases, jobs=2)):
+        assert one == pytest.approx(other.figures, nan_ok=True)
+
+
+def test_a_bad_picture_is_named(cases, tmp_path):
+    cases[0].fused.write_bytes(b'no picture')
+    assert score(cases[0]).problems == (f'{cases[0].fused}: not a readable picture',)
+    save(cases[1].fused, np.zeros((50, 72), np.uint8))
+    told = score(cases[1])
+    assert not told.figures and '72x50 where the visible source is 72x60' in told.problems[0]
+
+
+def test_a_bad_restored_picture_costs_only_itself(cases):
+    save(cases[0].restored_visible, np.zeros((50, 72), np.uint8))
+    told = score(cases[0])
+    assert 'VIF_min' in told.figures and 'restored_thermal_PSNR' in told.figures
+    assert 'restored_visible_PSNR' not in told.figures
+    assert str(cases[0].restored_visible) in told.problems[0]
+
+
+def test_16_bit_thermal_is_stretched(tmp_path):
+    ramp = np.linspace(20000, 24000, 64 * 64).reshape(64, 64)
+    save(tmp_path / 'raw.png', ramp.astype(np.uint16))
+    image = read(tmp_path / 'raw.png', 'thermal')
+    assert image.dtype == np.uint8 and image.min() == 0 and image.max() == 255
+    cv2.imwrite(str(tmp_path / 'f.tiff'), ramp.astype(np.float64))
+    with pytest.raises(ValueError, match='f.tiff'):
+        read(tmp_path / 'f.tiff', 'thermal')
+
+
+def test_flicker_leaves_unreadable_frames_out(cases):
+    whole = flicker_of(cases)
+    assert {'flicker_ratio_fused', 'flicker_ratio_restored_visible'} <= set(whole)
+    cases[1].fused.write_bytes(b'no picture')
+    assert flicker_of(cases).keys() == whole.keys()
