@@ -7,135 +7,138 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from degfusion_ros.models.layers import SmallNet
+from degfusion_ros.models.layers import conv_add, SmallNet, working
 
+FACTOR = 4      # pixels a side of a packed cell
+STAGES = ('dehaze', 'brighten', 'derain', 'sharpen')
 CURVE_STEPS = 8
 STATISTICS = 9
-_BAND = 32      # rows of half resolution
+_BAND = 24      # rows of cells that stay in the cache through all steps of the curve
 T_MIN = 0.1     # t0 of Eq. 1: below it the haze hides the scene altogether
 
 
 class Enhanced(NamedTuple):
-    """PKDM's pictures of one visible image, packed (B x 12 x H/2 x W/2), and its parameters."""
+    """PKDM's pictures of one visible image, packed (B x 48 x H/4 x W/4), and its parameters."""
 
     original: torch.Tensor
-    dehazed: torch.Tensor
+    dehazed: torch.Tensor | None
     brightened: torch.Tensor
     derained: torch.Tensor      # the output
     transmission: torch.Tensor  # t(x), B x 1 x H/4 x W/4, 0.1..1
-    air_light: torch.Tensor     # A, B x 3 x 1 x 1
+    air_light: torch.Tensor     # A, B x 3
 
 
-def pack(image: torch.Tensor) -> torch.Tensor:
-    """Pixel-unshuffle by 2, B x C x H x W to B x 4C x H/2 x W/2, channels last, in one copy."""
-    b, c, h, w = image.shape
-    split = image.reshape(b, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 1, 3, 5)
-    return split.reshape(b, h // 2, w // 2, 4 * c).permute(0, 3, 1, 2)
-
-
-def unpack(packed: torch.Tensor) -> torch.Tensor:
-    """Undo `pack`; channels last in, channels last out."""
-    b, c, h, w = packed.shape
-    split = packed.permute(0, 2, 3, 1).reshape(b, h, w, c // 4, 2, 2).permute(0, 1, 4, 2, 5, 3)
-    return split.reshape(b, 2 * h, 2 * w, c // 4).permute(0, 3, 1, 2)
-
-
-def scene_statistics(image: torch.Tensor) -> torch.Tensor:
+def scene_statistics(small: torch.Tensor, cell: int = 16 // FACTOR) -> torch.Tensor:
     """
     Return the brightest, mean and darkest RGB of a frame's 16 px cells, B x 3 x H x W to B x 9.
 
-    How dark the night or thick the fog is shows in the frame as a whole (is there any white left?),
-    not in a crop of it or in a small network's view.
+    `small` is the frame with 16 / cell pixels averaged a side. How dark the night or thick the fog
+    is shows in the frame as a whole (is there any white left?), not in a crop of it or in a small
+    network's view.
     """
-    cells = functional.avg_pool2d(image, 16, ceil_mode=True, count_include_pad=False)
+    cells = functional.avg_pool2d(small.float(), cell, ceil_mode=True, count_include_pad=False)
     return torch.cat([cells.amax((2, 3)), cells.mean((2, 3)), cells.amin((2, 3))], dim=1)
 
 
-class WeightedResidual(nn.Module):
+def _residual() -> nn.Parameter:
     """
-    Join a stage to its input: I_out = I_in (1 + w) + Enhance(I_in) (Eq. 4).
+    Return w of Eq. 4, I_out = I_in (1 + w) + Enhance(I_in).
 
     w = 0 would double the brightness, so it starts at -1 (the stage alone) and stays in [-1, 0].
     """
+    return nn.Parameter(torch.tensor(-1.0))
 
-    def __init__(self):
-        super().__init__()
-        self.omega = nn.Parameter(torch.tensor(-1.0))
 
-    def forward(self, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-        """Return both, weighted."""
-        return torch.addcmul(after, before, 1 + self.omega.clamp(-1, 0))
+def _kept(omega: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return (1 + omega.clamp(-1, 0)).to(like.dtype)
 
 
 class VisibleEnhancement(nn.Module):
     """
     Dehaze, brighten and derain (Scientific Reports 10.1038/s41598-025-24436-3, Eq. 1-4).
 
-    Transmission and curves are smooth, so they are predicted at a quarter of the resolution. The
-    curves need R in [-1, 1] (tanh): with the printed sigmoid the iteration can only darken. One
-    curve serves all three channels: a curve each turned the night's greys green.
+    Transmission and curve are predicted for cells of 4x4 pixels and interpolated. The curve needs R
+    in [-1, 1] (tanh): with the printed sigmoid the iteration can only darken. One R serves all
+    eight steps (as in Zero-DCE++) and all three channels: a curve each turned the night's greys
+    green. `stages` may be cut to switch stages off.
     """
 
-    def __init__(self, width: int = 24):
+    def __init__(self, width: int = 16):
         super().__init__()
+        self.stages = set(STAGES)
         self.haze = SmallNet(3 + STATISTICS, width, 1)
         self.air = nn.Sequential(nn.Linear(STATISTICS, 16), nn.ReLU(), nn.Linear(16, 3))
-        self.curves = SmallNet(3 + STATISTICS, width, CURVE_STEPS)
-        self.rain = SmallNet(12, width, 12)
-        self.residuals = nn.ModuleList(WeightedResidual() for _ in range(3))
+        self.curve = SmallNet(3 + STATISTICS, width, 1)
+        self.rain = SmallNet(3 * FACTOR ** 2, width, 3 * FACTOR ** 2)
+        self.omega = nn.ParameterList(_residual() for _ in range(3))
+        mean = torch.eye(3).repeat(1, FACTOR ** 2) / FACTOR ** 2
+        self.register_buffer('mean', mean[..., None, None], persistent=False)
+        bilinear = _bilinear().repeat_interleave(3, dim=0)
+        colour = torch.eye(3).repeat(FACTOR ** 2, 1)[..., None, None] * bilinear
+        self.register_buffer('spread', bilinear, persistent=False)          # 48 x 1 x 3 x 3
+        self.register_buffer('spread_colour', colour, persistent=False)     # 48 x 3 x 3 x 3
 
-    def forward(self, image: torch.Tensor, statistics: torch.Tensor | None = None) -> Enhanced:
+    def forward(self, image: torch.Tensor, statistics: torch.Tensor | None = None,
+                debug: bool = False) -> Enhanced:
         """
-        Enhance `image`, B x 3 x H x W in 0..1, H and W multiples of 4.
+        Enhance a packed image, B x 48 x h x w in 0..1.
 
         `statistics` (B x 9) are those of the frame that the image is a crop of; its own if None.
+        The dehazed picture is kept in training and with `debug` only.
         """
-        statistics = scene_statistics(image) if statistics is None else statistics
-        b, _, h, w = image.shape
-        # 2x2 pixels become four planes: whatever is smooth needs half the resolution from here on
-        planes = image.reshape(b, 3, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4) \
-            .reshape(b, 3, 4, h // 2, w // 2)
-        small = functional.avg_pool2d(planes.mean(dim=2), 2)
-        t = torch.sigmoid(self.haze(_told(small, statistics)).float() + 3.0).clamp(min=T_MIN)
-        air = torch.sigmoid(self.air(statistics).float() + 1.4)[..., None, None, None]
-        dehazed = ((planes - air) / _enlarged(t).unsqueeze(2) + air).clamp(0, 1)
-        dehazed = self.residuals[0](planes, dehazed)
-        small = functional.avg_pool2d(dehazed.mean(dim=2), 2)
-        r = self.curves(_told(small, statistics)).float().tanh()
-        r = _enlarged(r)[:, :, None, None].unbind(dim=1)
-        bright = self.residuals[1](dehazed, _curve(dehazed, r))
-        packed = _packed(bright)
-        dry = packed + self.rain(packed)
-        return Enhanced(planes.flatten(1, 2), dehazed.flatten(1, 2), packed,
-                        self.residuals[2](packed, dry), t, air.squeeze(2))
+        small = functional.conv2d(*working(image, self.mean)).float()
+        statistics = scene_statistics(small) if statistics is None else statistics
+        t = torch.sigmoid(self.haze(_told(small, statistics, image)).float() + 3.0).clamp(min=T_MIN)
+        if 'dehaze' not in self.stages:
+            t = torch.ones_like(t)
+        air = torch.sigmoid(self.air(statistics.float()) + 1.4)
+        # (I - A) / t + A = I s + A (1 - s): linear in what is interpolated, so once for all pixels
+        scale, offset = 1 / t, air[..., None, None] * (1 - 1 / t)
+        scale = scale + 1 + self.omega[0].clamp(-1, 0)
+        r = torch.zeros_like(t)
+        if 'brighten' in self.stages:
+            small = (small * scale + offset).clamp(0, 1)
+            r = self.curve(_told(small, statistics, image)).float().tanh()
+        maps = [_interpolated(cells, kernels, image) for cells, kernels in (
+            (scale, self.spread), (offset, self.spread_colour), (r, self.spread))]
+        if debug or torch.is_grad_enabled():
+            dehazed, bright = self._pixelwise(image, *maps)
+        else:
+            dehazed, bright = None, torch.empty_like(image)
+            for top in range(0, image.shape[2], _BAND):
+                band = [x[:, :, top:top + _BAND] for x in (image, *maps)]
+                bright[:, :, top:top + _BAND] = self._pixelwise(*band)[1]
+        dry = bright
+        if 'derain' in self.stages:
+            # dry = rain(bright) + bright, and Eq. 4 on it
+            dry = torch.addcmul(self.rain(bright), bright, 1 + _kept(self.omega[2], bright))
+        return Enhanced(image, dehazed, bright, dry, t, air)
+
+    def _pixelwise(self, image: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor,
+                   r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        dehazed = bright = torch.addcmul(offset, image, scale).clamp(0, 1)
+        rest = 1 - r                            # x + R (x^2 - x) = x (1 - R + R x), Eq. 2
+        for _ in range(CURVE_STEPS):
+            bright = bright * torch.addcmul(rest, r, bright)
+        return dehazed, torch.addcmul(bright, dehazed, _kept(self.omega[1], dehazed))
 
 
-def _told(small: torch.Tensor, statistics: torch.Tensor) -> torch.Tensor:
-    return torch.cat([small, statistics[..., None, None].expand(-1, -1, *small.shape[2:])], dim=1)
+def _told(small: torch.Tensor, statistics: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    statistics = statistics[..., None, None].expand(-1, -1, *small.shape[2:])
+    return torch.cat([small.to(like.dtype), statistics.to(like.dtype)], dim=1)
 
 
-def _packed(planes: torch.Tensor) -> torch.Tensor:
-    return planes.flatten(1, 2).contiguous(memory_format=torch.channels_last)
+def _bilinear() -> torch.Tensor:
+    """Return the kernels that interpolate cell centres to the pixels of a cell, 16 x 1 x 3 x 3."""
+    place = (torch.arange(FACTOR) + 0.5) / FACTOR - 0.5          # of a pixel in its cell
+    line = torch.stack([(-place).clamp(min=0), 1 - place.abs(), place.clamp(min=0)], dim=1)
+    return torch.einsum('iy,jx->ijyx', line, line).flatten(0, 1)[:, None]
 
 
-def _enlarged(small: torch.Tensor) -> torch.Tensor:
-    # channels first: what follows works plane by plane
-    return functional.interpolate(small.contiguous(), scale_factor=2, mode='bilinear',
-                                  align_corners=False)
-
-
-def _curve(image: torch.Tensor, steps: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """Iterate x + R_k (x^2 - x) (Eq. 2)."""
-    if torch.is_grad_enabled():
-        for r_k in steps:
-            image = torch.addcmul(image, r_k, image * image - image)
-        return image
-    out = image.clone()
-    for top in range(0, out.shape[3], _BAND):    # a band stays in the cache through all steps
-        x = out[..., top:top + _BAND, :]
-        for r_k in steps:
-            x.addcmul_(r_k[..., top:top + _BAND, :], (x * x).sub_(x))
-    return out
+def _interpolated(cells: torch.Tensor, kernels: torch.Tensor,
+                  like: torch.Tensor) -> torch.Tensor:
+    padded = functional.pad(cells.to(like.dtype), (1, 1, 1, 1), mode='replicate')
+    return functional.conv2d(*working(padded, kernels)).to(like.dtype)
 
 
 class ThermalEnhancement(nn.Module):
@@ -143,11 +146,34 @@ class ThermalEnhancement(nn.Module):
 
     def __init__(self):
         super().__init__()
+        self.stages = set(STAGES)
         self.strength = nn.Parameter(torch.zeros(()))
-        kernel = torch.tensor([[0., -1., 0.], [-1., 4., -1.], [0., -1., 0.]])
-        self.register_buffer('laplacian', kernel.view(1, 1, 3, 3), persistent=False)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Sharpen `image`, B x 1 x H x W."""
+        """Sharpen `image`, B x 1 x H x W; beyond the border it goes on as it ends."""
+        if 'sharpen' not in self.stages:
+            return image
         padded = functional.pad(image, (1, 1, 1, 1), mode='replicate')
-        return image + self.strength * functional.conv2d(padded, self.laplacian)
+        around = padded[..., :-2, 1:-1] + padded[..., 2:, 1:-1]
+        around = around + padded[..., 1:-1, :-2] + padded[..., 1:-1, 2:]
+        strength = self.strength.to(image.dtype)
+        return torch.addcmul(image * (1 + 4 * strength), around, -strength)
+
+
+class Luminance(nn.Module):
+    """Packed RGB to packed BT.601 luma and grey back to RGB, on the matrix units."""
+
+    def __init__(self):
+        super().__init__()
+        luma = torch.kron(torch.eye(FACTOR ** 2), torch.tensor([[0.299, 0.587, 0.114]]))
+        grey = torch.kron(torch.eye(FACTOR ** 2), torch.ones(3, 1))
+        self.register_buffer('luma', luma[..., None, None], persistent=False)   # 16 x 48
+        self.register_buffer('grey', grey[..., None, None], persistent=False)   # 48 x 16
+
+    def forward(self, packed: torch.Tensor) -> torch.Tensor:
+        """B x 48 to B x 16."""
+        return functional.conv2d(*working(packed, self.luma))
+
+    def add_grey(self, colour: torch.Tensor, grey: torch.Tensor) -> torch.Tensor:
+        """Add B x 16 to all three channels of B x 48."""
+        return conv_add(*working(grey, self.grey), None, colour)

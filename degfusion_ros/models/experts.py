@@ -10,27 +10,28 @@ from torch.nn import functional
 from degfusion_ros.models.layers import conv_add, conv_relu
 
 EXPERTS, TOP_K = 8, 2
-# The paper's three structures (1xk, kx1, kxk). All lie in one 3x3 box, so that the fold of any two
-# costs what one plain 3x3 convolution costs; the four scales of the U-Net give the longer reach.
-SHAPES = ((1, 3), (1, 3), (3, 1), (3, 1), (1, 1), (3, 3), (3, 3), (3, 3))
+# The paper's three structures (1xk, kx1, kxk; count, height, width). All lie in one 3x3 box, so
+# that the fold of any two costs what one plain 3x3 convolution costs; the four scales of the U-Net
+# give the longer reach.
+SHAPES = ((2, 1, 3), (2, 3, 1), (1, 1, 1), (3, 3, 3))
 BOX = 3
-STATE = 16      # size of the guidance state that shifts the experts' biases
+STATE = 32      # size of the guidance state that shifts the hidden biases
 
 
 class Gates(NamedTuple):
-    """The two chosen experts of a frame and their weights, which sum to 1."""
+    """The chosen experts of N frames and their weights, which sum to 1."""
 
-    index: torch.Tensor     # K, int64
-    weight: torch.Tensor    # K, float32
+    index: torch.Tensor     # N x K, int64
+    weight: torch.Tensor    # N x K, float32
 
 
 class Folded(NamedTuple):
-    """Two experts as one convolution pair: y = second(relu(first(x)))."""
+    """The experts of N frames as one convolution pair each: y = x + second(relu(first(x)))."""
 
-    first: torch.Tensor         # K h x C x 3 x 3
-    first_bias: torch.Tensor    # K h
-    second: torch.Tensor        # C x K h x 1 x 1
-    second_bias: torch.Tensor   # C
+    first: torch.Tensor         # N x h x C x 3 x 3
+    first_bias: torch.Tensor    # N x h
+    second: torch.Tensor        # N x C x h x 1 x 1
+    second_bias: torch.Tensor   # N x C
 
 
 class Router(nn.Module):
@@ -45,73 +46,101 @@ class Router(nn.Module):
         """Return clean logits and the noise's standard deviation, both N x 8."""
         return self.gate(vector), functional.softplus(self.noise(vector) - 2.0)
 
-    def forward(self, vector: torch.Tensor) -> list[Gates]:
+    def forward(self, vector: torch.Tensor) -> Gates:
         """Choose for each of N vectors; noise is added in training only."""
         clean, spread = self.logits(vector.float())
         noisy = clean + torch.randn_like(clean) * spread if self.training else clean
         top = noisy.topk(TOP_K, dim=1)
-        return [Gates(i, w) for i, w in zip(top.indices, top.values.softmax(dim=1))]
+        return Gates(top.indices, top.values.softmax(dim=1))
 
 
 class DGME(nn.Module):
     """
     Mixture of eight conv-ReLU-conv experts around a residual (Eq. 10); keeps the shape of F.
 
-    Expert e maps C to h channels with its own kernel shape, and back with 1x1. The guidance state
-    shifts the hidden biases: steering by severity that costs nothing per frame once folded.
+    Expert e maps C to h channels with its own kernel shape, and back with 1x1. Beyond the paper, a
+    common expert is always there (each expert alone sees but a quarter of the training data), its
+    way back one for each of `tasks`; and the guidance state shifts the hidden biases. All of it
+    folds into one convolution pair: steering costs nothing per frame.
     """
 
-    def __init__(self, channels: int, hidden: int | None = None):
+    def __init__(self, channels: int, tasks: int = 1):
         super().__init__()
-        self.channels, self.hidden = channels, hidden or channels // 2
-        h = self.hidden
-        self.first = nn.ParameterList(nn.Parameter(torch.empty(h, channels, *s)) for s in SHAPES)
+        self.channels, self.tasks = channels, tasks
+        self.common_hidden, self.hidden = channels // 2, channels // 4
+        h, m = self.hidden, self.common_hidden
+        self.common = nn.Parameter(torch.empty(m, channels, BOX, BOX))
+        self.common_bias = nn.Parameter(torch.zeros(m))
+        self.common_steer = nn.Parameter(torch.zeros(m, STATE))
+        self.common_second = nn.Parameter(torch.empty(tasks, channels, m))
+        self.first = nn.ParameterList(
+            nn.Parameter(torch.empty(n * h, channels, *s)) for n, *s in SHAPES)
         self.first_bias = nn.Parameter(torch.zeros(EXPERTS, h))
         self.steer = nn.Parameter(torch.zeros(EXPERTS, h, STATE))
         self.second = nn.Parameter(torch.empty(EXPERTS, channels, h))
         self.second_bias = nn.Parameter(torch.zeros(EXPERTS, channels))
-        for weight in self.first:
+        for weight in (self.common, *self.first):
             nn.init.kaiming_normal_(weight, nonlinearity='relu')
-        nn.init.normal_(self.second, std=0.5 * h ** -0.5)
+        for weight in (self.common_second, self.second):
+            nn.init.normal_(weight, std=0.5 * channels ** -0.5)
 
-    def fold(self, gates: Gates, state: torch.Tensor) -> Folded:
-        """Concatenate the chosen experts' hidden channels; gates scale the second convolution."""
-        chosen = gates.index.tolist()
-        kernels = [_boxed(self.first[e]) for e in chosen]
-        bias = [self.first_bias[e] + self.steer[e] @ state for e in chosen]
-        back = [w * self.second[e] for w, e in zip(gates.weight, chosen)]
-        end = sum(w * self.second_bias[e] for w, e in zip(gates.weight, chosen))
-        return Folded(torch.cat(kernels), torch.cat(bias), torch.cat(back, dim=1)[..., None, None],
-                      end)
+    def fold(self, gates: Gates, state: torch.Tensor, task: int = 0,
+             experts: bool = True) -> Folded:
+        """
+        Join the hidden channels of the common and the chosen experts of N frames.
 
-    def routed(self, x: torch.Tensor, gates: Gates, state: torch.Tensor) -> torch.Tensor:
-        """Run the chosen experts one by one, as the paper writes it; the fold's reference."""
-        out = x
-        for weight, e in zip(gates.weight, gates.index.tolist()):
-            kernel = self.first[e]
+        The gates scale the second convolution. `state` is N x STATE; without `experts` the common
+        one is left alone.
+        """
+        n, c = len(state), self.channels
+        common = self.common.expand(n, *self.common.shape)
+        common_bias = self.common_bias + state @ self.common_steer.T
+        back = self.common_second[task].expand(n, -1, -1)
+        if not experts:
+            return Folded(common, common_bias, back[..., None, None], state.new_zeros(n, c))
+        kernels = torch.cat([_boxed(kernels) for kernels in self.first])
+        kernels = kernels.unflatten(0, (EXPERTS, -1))[gates.index]                  # N K h C 3 3
+        bias = self.first_bias + torch.einsum('nk,ehk->neh', state, self.steer)
+        bias = bias[torch.arange(n, device=state.device)[:, None], gates.index]
+        weight = gates.weight[..., None]
+        second = (weight[..., None] * self.second[gates.index]).transpose(1, 2)     # N C K h
+        end = (weight * self.second_bias[gates.index]).sum(dim=1)
+        return Folded(torch.cat([common, kernels.flatten(1, 2)], dim=1),
+                      torch.cat([common_bias, bias.flatten(1)], dim=1),
+                      torch.cat([back, second.flatten(2)], dim=2)[..., None, None], end)
+
+    def routed(self, x: torch.Tensor, gates: Gates, state: torch.Tensor,
+               task: int = 0) -> torch.Tensor:
+        """Run one frame's experts one by one, as the paper writes it; the fold's reference."""
+        def expert(kernel, bias, back, end):
             pad = (kernel.shape[2] // 2, kernel.shape[3] // 2)
-            hidden = functional.conv2d(x, kernel, self.first_bias[e] + self.steer[e] @ state,
-                                       padding=pad).relu()
-            back = self.second[e][..., None, None]
-            out = out + weight * functional.conv2d(hidden, back, self.second_bias[e])
+            hidden = functional.conv2d(x, kernel, bias, padding=pad).relu()
+            return functional.conv2d(hidden, back[..., None, None], end)
+        out = x + expert(self.common, self.common_bias + self.common_steer @ state[0],
+                         self.common_second[task], None)
+        kernels = [kernel for group in self.first for kernel in group.split(self.hidden)]
+        for weight, e in zip(gates.weight[0], gates.index[0].tolist()):
+            out = out + weight * expert(kernels[e], self.first_bias[e] + self.steer[e] @ state[0],
+                                        self.second[e], self.second_bias[e])
         return out
 
-    def forward(self, x: torch.Tensor, folded: list[Folded]) -> torch.Tensor:
-        """Apply to x (N x C x H x W); its N images fall into len(folded) equal runs of frames."""
-        if len(folded) == 1:
-            return apply_folded(x, folded[0])
-        return torch.cat([apply_folded(part, f)
-                          for part, f in zip(x.chunk(len(folded)), folded)])
+    def forward(self, x: torch.Tensor, folded: Folded) -> torch.Tensor:
+        """Apply to x (B x C x H x W); its B images fall into equal runs, one per folded frame."""
+        frames = list(zip(*(part.unbind() for part in folded)))
+        if len(frames) == 1:
+            return apply_folded(x, *frames[0])
+        return torch.cat([apply_folded(part, *f) for part, f in zip(x.chunk(len(frames)), frames)])
 
 
-def apply_folded(x: torch.Tensor, f: Folded) -> torch.Tensor:
+def apply_folded(x: torch.Tensor, first: torch.Tensor, first_bias: torch.Tensor,
+                 second: torch.Tensor, second_bias: torch.Tensor) -> torch.Tensor:
     """Return x + second(relu(first(x)))."""
-    return conv_add(conv_relu(x, f.first, f.first_bias), f.second, f.second_bias, x)
+    return conv_add(conv_relu(x, first, first_bias), second, second_bias, x)
 
 
-def _boxed(kernel: torch.Tensor) -> torch.Tensor:
-    dy, dx = ((BOX - k) // 2 for k in kernel.shape[2:])
-    return functional.pad(kernel, (dx, dx, dy, dy))
+def _boxed(kernels: torch.Tensor) -> torch.Tensor:
+    dy, dx = ((BOX - k) // 2 for k in kernels.shape[2:])
+    return functional.pad(kernels, (dx, dx, dy, dy))
 
 
 def balance_loss(router: Router, vectors: torch.Tensor) -> torch.Tensor:

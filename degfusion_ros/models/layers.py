@@ -8,11 +8,13 @@ from torch.nn import functional
 # oneDNN's fused convolutions, where this build of torch has them
 _FUSED = getattr(torch.ops.mkldnn, '_convolution_pointwise', None) \
     if torch.backends.mkldnn.is_available() else None
+_FUSED_SUM = None if _FUSED is None else torch.ops.mkldnn._convolution_pointwise_.binary
 
 
 def _fusible(x: torch.Tensor, weight: torch.Tensor) -> bool:
     return _FUSED is not None and x.device.type == 'cpu' and x.dtype == weight.dtype \
-        and not torch.is_grad_enabled()
+        and not torch.is_grad_enabled() and not torch.jit.is_tracing() \
+        and not torch.compiler.is_compiling()
 
 
 def conv_relu(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
@@ -26,22 +28,27 @@ def conv_relu(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
 
 def conv_add(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None,
              other: torch.Tensor) -> torch.Tensor:
-    """Return conv(x) + other of an odd square kernel, the size kept."""
+    """Return conv(x) + other of an odd square kernel, the size kept; `other` may be overwritten."""
     pad = weight.shape[2] // 2
     if _fusible(x, weight) and other.dtype == x.dtype:
-        return _FUSED.binary(x, other, weight, bias, [pad, pad], [1, 1], [1, 1], 1, 'add', 1.0,
-                             None, [], None)
+        return _FUSED_SUM(other, x, weight, bias, [pad, pad], [1, 1], [1, 1], 1, 'add', 1.0,
+                          None, [], None)
     return functional.conv2d(x, weight, bias, padding=pad) + other
+
+
+def working_dtype(x: torch.Tensor) -> torch.dtype:
+    """Return the dtype in which autocast would convolve x; without autocast its own."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 def working(x: torch.Tensor, *parameters: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """
-    Cast to the dtype in which autocast would convolve, images and kernels channels last.
+    Cast to the working dtype, images and kernels channels last; no copy where they are.
 
     The fused operators do not ask autocast by themselves.
     """
-    kind = x.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    dtype = working_dtype(x)
     return tuple(t.to(dtype, memory_format=torch.channels_last) if t.dim() == 4 else t.to(dtype)
                  for t in (x, *parameters))
 
