@@ -44,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
         write(args.output / 'fused' / f'{stem}.png', fusion.fused[..., ::-1])
         write(args.output / 'visible' / f'{stem}.png', fusion.visible[..., ::-1])
         write(args.output / 'thermal' / f'{stem}.png', fusion.thermal)
-        lines.append(json.dumps({'name': stem, 'visible': told.visible, 'thermal': told.thermal}))
+        lines.append(json.dumps({'name': stem, 'visible': told.visible, 'thermal': told.thermal,
+                                 'visible_labels': told.visible_labels,
+                                 'thermal_labels': told.thermal_labels}))
     put(args.output / 'degradation.jsonl', ''.join(f'{line}\n' for line in lines).encode())
     print(f'{len(pairs) - bad} pairs fused into {args.output}' + (f', {bad} not' if bad else ''))
     return 1 if bad else 0
