@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node's status in /diagnostics: what it does, what it waits for, what became of frames."""
 
+import time
+
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from std_msgs.msg import Header
 
+from degfusion_ros.node.cameras import Cameras, NS
 from degfusion_ros.node.health import Health
-from degfusion_ros.node.inputs import Inputs, STREAMS
+from degfusion_ros.node.inputs import Inputs
 from degfusion_ros.node.messages import key_values
+from degfusion_ros.stream.presence import other_of, STREAMS
 
 FAR_BELOW = 4  # times one stream's rate below the other's: frames get lost on the way
+UNPAIRED_S = 1.5  # both cameras send, and no pair for as long
+STALE_S = 5.0  # neither camera has sent for as long
 
 
 def status_message(
@@ -30,16 +36,31 @@ def active_state(
         return DiagnosticStatus.OK, 'paused'
     if warming:
         return DiagnosticStatus.OK, 'warming up for a new frame size'
-    rates = {name: health.rates[name].hz() for name in STREAMS}
-    silent = [name for name in STREAMS if rates[name] == 0]
-    if silent:
-        topics = ', '.join(
-            f'{inputs.topics[name]} ({_publishers(node, inputs.topics[name])})'
-            for name in silent)
-        return DiagnosticStatus.WARN, f'waiting for {" and ".join(silent)}: {topics}'
-    if health.rates['fused'].hz() == 0:
+    now, cameras = time.monotonic_ns(), inputs.cameras
+    troubles = {name: cameras.trouble(name, now) for name in STREAMS}
+    words = {name: f'{name} {what}: {inputs.topics[name]} '
+                   f'({why or _publishers(node, inputs.topics[name])})'
+             for name, (what, why) in troubles.items() if what}
+    if len(words) == len(STREAMS):
+        told = '; '.join(words.values())
+        return _nothing_comes(cameras, now), f'waiting for both cameras: {told}'
+    for name, told in words.items():
+        if cameras.presence.lost_after_ns:
+            return DiagnosticStatus.WARN, f'degraded, {other_of(name)} alone: {told}'
+        return DiagnosticStatus.WARN, f'waiting for {told}'
+    clocks = cameras.clock_trouble()
+    unpaired_ns = cameras.presence.unpaired_ns(now)
+    if unpaired_ns is None or unpaired_ns > UNPAIRED_S * NS:
+        alone = [name for name in STREAMS if cameras.alone(name, now)]
         return DiagnosticStatus.WARN, (
-            'waiting for pairs: frames come, none is fused; see dropped.*, sync.max_dt_s')
+            (f'degraded, {alone[0]} alone: ' if alone else 'waiting for pairs: ')
+            + 'both cameras send, no two frames are within sync.max_dt_s: '
+            + (clocks or 'see dropped.*'))
+    if health.rates['fused'].hz() == 0:
+        return DiagnosticStatus.WARN, 'pairs come, none is fused; see dropped.pairs.*'
+    if clocks:
+        return DiagnosticStatus.WARN, f'running, but {clocks}'
+    rates = {name: health.rates[name].hz() for name in STREAMS}
     slow, fast = sorted(STREAMS, key=rates.get)
     if rates[slow] * FAR_BELOW < rates[fast]:
         return DiagnosticStatus.WARN, (
@@ -49,18 +70,40 @@ def active_state(
     return DiagnosticStatus.OK, 'running'
 
 
+def degraded_mode(cameras: Cameras, now_ns: int) -> str:
+    """Return whose camera is lost and how, 'none' in normal operation."""
+    found = [f'{name} {what}' for name in STREAMS
+             if (what := cameras.trouble(name, now_ns)[0])]
+    if not found:
+        found = [f'{other_of(name)} out of time' for name in STREAMS
+                 if cameras.alone(name, now_ns)]
+    return ', '.join(found) or 'none'
+
+
+def _nothing_comes(cameras: Cameras, now_ns: int) -> bytes:
+    """Return the level while no camera sends: after a while what was published is stale."""
+    ages = [age for name in STREAMS
+            if (age := cameras.presence.age_ns(name, now_ns)) is not None]
+    stale = ages and min(ages) > STALE_S * NS
+    return DiagnosticStatus.STALE if stale else DiagnosticStatus.WARN
+
+
 def values(inputs: Inputs, health: Health) -> dict[str, object]:
     """
     Return rates, times and counters.
 
-    received.S = pairs (less reused, for the stream that is not the reference) + waiting.S +
-    the sum of dropped.S.*; pairs = fused + in_progress + the sum of dropped.pairs.*.
+    received.S = pairs (less reused, for the stream that is not the reference) + single.S +
+    waiting.S + the sum of dropped.S.*; pairs + single.visible + single.thermal = fused +
+    in_progress + the sum of dropped.pairs.*.
     """
     counts = {**inputs.matching.counts(), **health.counts()}
     counts = dict.fromkeys(('received.visible', 'received.thermal', 'pairs', 'fused'), 0) | counts
     lost = sum(n for key, n in counts.items() if key.startswith('dropped.pairs.'))
-    counts['in_progress'] = counts['pairs'] - counts['fused'] - lost
-    found = {
+    put = counts['pairs'] + sum(counts[f'single.{name}'] for name in STREAMS)
+    counts['in_progress'] = put - counts['fused'] - lost
+    now = time.monotonic_ns()
+    found = {'degraded_mode': degraded_mode(inputs.cameras, now), **inputs.cameras.values(now)}
+    found |= {
         f'rate_{"out" if name == "fused" else "in"}.{name}_hz': f'{rate.hz():.2f}'
         for name, rate in health.rates.items()}
     for stage, times in sorted(health.stages.summary().items()):

@@ -18,7 +18,8 @@ class Health:
     Counters, rates and stage times since configure; filled from every thread.
 
     Keys: received.STREAM, fused, judged, dropped.WHAT.CAUSE, where WHAT is visible or thermal
-    for a frame that never became part of a pair, pairs for a pair that was not fused.
+    for a frame that never became part of a pair, pairs for a pair (or a frame on its own) that
+    was not fused.
     """
 
     def __init__(self, logger: RcutilsLogger):
@@ -27,6 +28,8 @@ class Health:
         self._logger = logger
         self._counts: Counter[str] = Counter()
         self._complained: dict[tuple[str, str], float] = {}
+        self._refused: dict[str, tuple[float, str, str]] = {}  # stream -> when, cause, why
+        self._failing: dict[str, float] = {}  # stream -> since when, without a good frame
         self._lock = threading.Lock()
 
     def arrived(self, stream: str) -> None:
@@ -42,7 +45,32 @@ class Health:
     def refuse(self, what: str, frame: str, error: FrameError) -> None:
         """Count and report a frame that cannot be used; `what` is a stream or 'pairs'."""
         self.count(f'dropped.{what}.{error.cause}')
+        self.unusable(frame, error)
+
+    def unusable(self, frame: str, error: FrameError) -> None:
+        """Report a stream's frame that cannot be used."""
+        now = time.monotonic()
+        with self._lock:
+            self._refused[frame] = (now, error.cause, str(error))
+            self._failing.setdefault(frame, now)
         self.complain(f'{frame} {error.cause}', f'{frame} frame dropped: {error}')
+
+    def last_refusal(self, frame: str, recent_s: float) -> tuple[str, str]:
+        """Return cause and words of a stream's last refusal, twice '' without a recent one."""
+        with self._lock:
+            when, cause, text = self._refused.get(frame, (-recent_s, '', ''))
+        return (cause, text) if time.monotonic() - when < recent_s else ('', '')
+
+    def usable(self, frame: str) -> None:
+        """Take note that a stream's frame could be decoded."""
+        with self._lock:
+            self._failing.pop(frame, None)
+
+    def given_up(self, frame: str, after_s: float) -> bool:
+        """Tell whether a stream has sent nothing but unusable frames for longer; 0: never."""
+        with self._lock:
+            since = self._failing.get(frame)
+        return since is not None and 0 < after_s < time.monotonic() - since
 
     def failed(self, key: str, error: Exception) -> None:
         """Count under `key` and report an error that nobody foresaw."""

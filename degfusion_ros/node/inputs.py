@@ -11,12 +11,12 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from degfusion_ros.imaging.encodings import FrameError
 from degfusion_ros.node import compatibility, frames
+from degfusion_ros.node.cameras import Cameras
 from degfusion_ros.node.health import Health
 from degfusion_ros.node.matching import Frame, Nearest, Synchronised
 from degfusion_ros.node.messages import stamp_ns
 from degfusion_ros.node.settings import Settings
-
-STREAMS = ('visible', 'thermal')
+from degfusion_ros.stream.presence import STREAMS
 
 
 class InputError(ValueError):
@@ -36,16 +36,18 @@ class Inputs:
 
     def __init__(
             self, node: Node, settings: Settings, health: Health, on_pair: Callable[..., None]):
-        """Set up, subscribed to nothing yet; `on_pair` is called with every Pair."""
+        """Set up, subscribed to nothing yet; `on_pair` is called with every Pair or Single."""
         self._node, self._settings, self._health = node, settings, health
+        self.cameras = Cameras(settings, health)
         self._filters, missing = compatibility.message_filters()
         policy = settings['sync.policy']
         if policy == 'nearest':
-            self.matching = Nearest(node, settings, on_pair)
+            self.matching = Nearest(node, settings, self.cameras.presence, on_pair)
         elif self._filters is None:
             raise InputError(f'sync.policy {policy} is not to be had: {missing}; use nearest')
         else:
-            self.matching = Synchronised(self._filters, settings, on_pair)
+            self.matching = Synchronised(
+                self._filters, settings, self.cameras.presence, on_pair)
         self.infos: dict[str, CameraInfo] = {}  # the newest of each stream by stamp
         self.topics = {name: self._topic(name) for name in STREAMS}
         self.paused = False
@@ -83,6 +85,7 @@ class Inputs:
     def rewind(self) -> None:
         """Begin anew after time jumped back; a camera_info sent once is kept."""
         self.matching.reset()
+        self.cameras.rewind()
         for info in self.infos.values():
             info.header.stamp.sec = info.header.stamp.nanosec = 0
 
@@ -103,8 +106,10 @@ class Inputs:
             self._health.count(f'dropped.{name}.paused')
             return
         try:
+            now = time.monotonic_ns()
             frames.check(name, message, self._settings)
-            self.matching.add(name, Frame(message, time.monotonic_ns()))
+            self.cameras.accept(name, message, now)
+            self.matching.add(name, Frame(message, now))
         except FrameError as error:
             self._health.refuse(name, name, error)
         except Exception as error:  # left alone, it would end the executor

@@ -23,6 +23,7 @@ class Sight(NamedTuple):
     visible: np.ndarray
     thermal: np.ndarray
     header: Header
+    missing: str = ''  # whose picture is only a stand-in
 
 
 class Judge:
@@ -48,11 +49,12 @@ class Judge:
         self._thread = threading.Thread(target=self._run, name='judge', daemon=True)
         self._thread.start()
 
-    def offer(self, visible: np.ndarray, thermal: np.ndarray, header: Header) -> None:
+    def offer(self, visible: np.ndarray, thermal: np.ndarray, header: Header,
+              missing: str = '') -> None:
         """Hand over the newest pair (RGB uint8 HxWx3, float32 HxW in 0..1); never waits."""
         changed = self._looks_different(visible, thermal)
         with self._wake:
-            self._newest = Sight(visible, thermal, header)
+            self._newest = Sight(visible, thermal, header, missing)
             self._changed = changed
             self._wake.notify()
 

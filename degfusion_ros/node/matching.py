@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of two streams in, pairs out: the package's own pairing, or message_filters'."""
+"""Frames of two streams in, pairs and lonely frames out: by our own pairing or message_filters'."""
 
 from collections.abc import Callable
 import time
@@ -11,7 +11,8 @@ from std_msgs.msg import Header
 
 from degfusion_ros.node.messages import stamp_ns
 from degfusion_ros.node.settings import Settings
-from degfusion_ros.stream.pairing import Pair, Pairer
+from degfusion_ros.stream.pairing import Pair, Pairer, Single
+from degfusion_ros.stream.presence import other_of, Presence, STREAMS
 
 NS = 1_000_000_000
 
@@ -31,7 +32,9 @@ class Frame(NamedTuple):
 class Nearest:
     """The nearest stamp after a bounded wait (stream.pairing), woken by a timer."""
 
-    def __init__(self, node: Node, settings: Settings, on_pair: Callable[[Pair], None]):
+    def __init__(
+            self, node: Node, settings: Settings, presence: Presence,
+            on_pair: Callable[[Pair | Single], None]):
         self._node, self._on_pair = node, on_pair
         self._pairer = Pairer(
             reference=settings['sync.reference'],
@@ -41,7 +44,7 @@ class Nearest:
                 'visible': int(settings['sync.offset_visible_s'] * NS),
                 'thermal': int(settings['sync.offset_thermal_s'] * NS)},
             hold_ns=int(settings['sync.hold_s'] * NS),
-            capacity=settings['sync.queue_size'])
+            capacity=settings['sync.queue_size'], presence=presence)
         # Waiting is measured on the steady clock: simulated time may stand still.
         self._timer = node.create_timer(
             3600.0, self._poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -60,13 +63,15 @@ class Nearest:
 
     def counts(self) -> dict[str, int]:
         """
-        Return pairs, reused partners, waiting frames and drops by stream and cause.
+        Return pairs, reused partners, lonely and waiting frames, drops by stream and cause.
 
-        Frames of the reference stream = pairs + waiting + dropped; of the other one
-        = pairs - reused + waiting + dropped.
+        Frames of the reference stream = pairs + single + waiting + dropped; of the other one
+        = pairs - reused + single + waiting + dropped.
         """
         pairer = self._pairer
-        counts = {'pairs': pairer.paired, 'held': pairer.held, 'reused': pairer.reused}
+        counts = {'pairs': pairer.paired, 'held': pairer.held, 'reused': pairer.reused,
+                  'time_jumps': pairer.jumps}
+        counts |= {f'single.{stream}': count for stream, count in pairer.singles.items()}
         for stream, waiting in pairer.waiting.items():
             counts[f'waiting.{stream}'] = waiting
             for cause, count in pairer.dropped[stream].items():
@@ -89,7 +94,7 @@ class Nearest:
         self._timer.cancel()
         self._emit(self._pairer.poll(time.monotonic_ns()))
 
-    def _emit(self, pairs: list[Pair]) -> None:
+    def _emit(self, pairs: list[Pair | Single]) -> None:
         self._looked = False
         for pair in pairs:
             self._on_pair(pair)
@@ -104,20 +109,30 @@ class Nearest:
 class Synchronised:
     """message_filters' exact or approximate policy, which tells nothing of what it drops."""
 
-    def __init__(self, filters: object, settings: Settings, on_pair: Callable[[Pair], None]):
+    def __init__(
+            self, filters: object, settings: Settings, presence: Presence,
+            on_pair: Callable[[Pair | Single], None]):
         self._filters, self._settings, self._on_pair = filters, settings, on_pair
-        self._came = {'visible': 0, 'thermal': 0}
+        self._presence = presence
+        self._came = dict.fromkeys(STREAMS, 0)
+        self._singles = dict.fromkeys(STREAMS, 0)
         self._pairs = 0
         self.reset()
 
     def add(self, stream: str, frame: Frame) -> None:
         """Take a frame; calls on_pair for the pair that it completes, if any."""
         self._came[stream] += 1
+        now = frame.arrived_ns
+        self._presence.seen(stream, now)
+        if self._presence.alone(stream, now) and self._presence.silent(other_of(stream), now):
+            self._singles[stream] += 1
+            self._on_pair(Single(stream, frame, stamp_ns(frame.header)))
+            return
         self._doors[stream].signalMessage(frame)
 
     def reset(self) -> None:
         """Begin anew: the synchroniser itself never recovers from a jump back in time."""
-        self._doors = {name: self._filters.SimpleFilter() for name in ('visible', 'thermal')}
+        self._doors = {name: self._filters.SimpleFilter() for name in STREAMS}
         size = self._settings['sync.queue_size']
         if self._settings['sync.policy'] == 'exact':
             joined = self._filters.TimeSynchronizer([*self._doors.values()], size)
@@ -128,8 +143,11 @@ class Synchronised:
 
     def counts(self) -> dict[str, int]:
         """Return pairs, and frames without one yet: whether they wait is not to be known."""
-        alone = {f'dropped.{name}.unmatched': n - self._pairs for name, n in self._came.items()}
-        return {'pairs': self._pairs, **alone}
+        counts = {'pairs': self._pairs}
+        for name, came in self._came.items():
+            counts[f'single.{name}'] = self._singles[name]
+            counts[f'dropped.{name}.unmatched'] = came - self._pairs - self._singles[name]
+        return counts
 
     def close(self) -> None:
         """Forget the frames that wait."""
@@ -137,6 +155,7 @@ class Synchronised:
 
     def _matched(self, visible: Frame, thermal: Frame) -> None:
         self._pairs += 1
+        self._presence.paired(max(visible.arrived_ns, thermal.arrived_ns))
         pair = (visible, thermal)
         reference, other = pair if self._settings['sync.reference'] == 'visible' else pair[::-1]
         stamp = stamp_ns(reference.header)

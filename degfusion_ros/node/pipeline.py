@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A frame's way through the worker: a pair of messages in, pictures out."""
+"""A frame's way through the worker: a pair of messages, or a lonely one, in; pictures out."""
 
 import time
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,19 +11,33 @@ from std_msgs.msg import Header
 
 from degfusion_ros.imaging import mosaic
 from degfusion_ros.imaging.encodings import FrameError
+from degfusion_ros.imaging.registration import resized
 from degfusion_ros.node.frames import Decoder
 from degfusion_ros.node.health import Health
 from degfusion_ros.node.judge import Judge
+from degfusion_ros.node.lonely import Pictures, StandIn
+from degfusion_ros.node.matching import Frame
 from degfusion_ros.node.outputs import Outputs
 from degfusion_ros.node.settings import Settings
 from degfusion_ros.node.verdicts import Verdicts
-from degfusion_ros.stream.pairing import Pair
+from degfusion_ros.stream.pairing import Pair, Single
+from degfusion_ros.stream.presence import other_of, STREAMS
 
 FROM_RGB = {'bgr8': cv2.COLOR_RGB2BGR, 'mono8': cv2.COLOR_RGB2GRAY}
 
 
+class Shot(NamedTuple):
+    """What the worker has in hand."""
+
+    pictures: Pictures  # for the network
+    header: Header
+    came_ns: int  # when its last frame arrived
+    shows: str  # which output goes out on the fused topic
+    words: str  # for the mosaic
+
+
 class Pipeline:
-    """Fuses a pair when called; runs in the mailbox's worker thread."""
+    """Fuses a pair, or restores a lonely frame, when called; runs in the mailbox's worker."""
 
     def __init__(
             self, settings: Settings, fuser: object, decoder: Decoder, judge: Judge,
@@ -32,48 +47,85 @@ class Pipeline:
         self._judge, self._verdicts = judge, verdicts
         self._outputs, self._infos, self._health = outputs, infos, health
         self._warm_sizes = warm_sizes  # (height, width) the fuser has been warmed up for
+        self._stand_in = StandIn()
         self.warming = False
         self._last_mosaic_ns = 0
 
-    def __call__(self, pair: Pair) -> None:
+    def __call__(self, pair: Pair | Single) -> None:
         """Decode, align, fuse and publish; a frame that cannot be used is counted."""
         stages, began = self._health.stages, time.monotonic_ns()
-        last_came = max(pair.reference.arrived_ns, pair.other.arrived_ns)
-        stages.record('wait', (began - last_came) / 1e6)
-        stages.record('delta_t', abs(pair.delta_ns) / 1e6)
-        frames = (pair.reference, pair.other)
-        if self._settings['sync.reference'] == 'thermal':
-            frames = frames[::-1]
+        frames = self._by_stream(pair)
+        came = max(frame.arrived_ns for frame in frames.values())
+        stages.record('wait', (began - came) / 1e6)
         with stages.measure('decode'):
-            images = self._decoded(*frames)
-        if images is None:
+            shot = self._take(pair, frames, came)
+        if shot is None:
             return
-        # The stamp is the reference's; the pixels lie on the visible camera's grid.
-        header = Header(
-            stamp=pair.reference.header.stamp, frame_id=frames[0].header.frame_id)
-        self._judge.offer(*images, header)
-        self._warm_up(images[0].shape[:2])
+        self._warm_up(shot.pictures['visible'].shape[:2])
         mosaic_due = self._mosaic_due(began)
         with stages.measure('fuse'):
-            fusion = self._fuser.fuse(*images, outputs=self._wanted(mosaic_due))
+            fusion = self._fuser.fuse(**shot.pictures, outputs=self._wanted(shot, mosaic_due))
         with stages.measure('publish'):
-            self._publish(fusion, header)
-        stages.record('total', (time.monotonic_ns() - last_came) / 1e6)
+            self._publish(fusion, shot)
+        stages.record('total', (time.monotonic_ns() - came) / 1e6)
         self._health.fused()
         if mosaic_due:
             self._last_mosaic_ns = began
-            self._publish_mosaic(images, fusion, header, pair, last_came)
+            self._publish_mosaic(fusion, shot)
 
-    def _decoded(self, visible, thermal) -> tuple[np.ndarray, np.ndarray] | None:
-        stream = 'visible'
+    def _by_stream(self, pair: Pair | Single) -> dict[str, Frame]:
+        if isinstance(pair, Single):
+            return {pair.stream: pair.item}
+        reference = self._settings['sync.reference']
+        return {reference: pair.reference, other_of(reference): pair.other}
+
+    def _take(self, pair: Pair | Single, frames: dict[str, Frame], came: int) -> Shot | None:
+        """Decode; None, and counted, when nothing can be made of it."""
+        pictures, errors = {}, {}
+        for stream, frame in sorted(frames.items(), reverse=True):  # the visible one first
+            try:
+                pictures[stream] = getattr(self._decoder, stream)(frame.message)
+                self._health.usable(stream)
+            except FrameError as error:
+                errors[stream] = error
         try:
-            rgb = self._decoder.visible(visible.message)
-            stream = 'thermal'
-            heat = self._decoder.thermal(thermal.message)
-            return self._decoder.align(rgb, heat)
-        except FrameError as error:
-            self._health.refuse('pairs', stream, error)
+            if len(pictures) == len(STREAMS):
+                return self._both(pair, frames, pictures, came)
+            for stream, error in errors.items():
+                after_s = self._settings['sync.lost_after_s']
+                if not pictures or not self._health.given_up(stream, after_s):
+                    self._health.refuse('pairs', stream, error)
+                    return None
+                self._health.unusable(stream, error)
+                self._health.count(f'unusable.{stream}.{error.cause}')
+            (stream, picture), = pictures.items()
+            return self._alone(stream, picture, frames[stream])
+        except FrameError as error:  # they do not fit together
+            self._health.refuse('pairs', 'thermal', error)
             return None
+
+    def _both(self, pair: Pair, frames: dict[str, Frame], pictures: Pictures, came: int) -> Shot:
+        images = self._decoder.align(**pictures)
+        # The stamp is the reference's; the pixels lie on the visible camera's grid.
+        header = Header(stamp=pair.reference.header.stamp,
+                        frame_id=frames['visible'].header.frame_id)
+        self._health.stages.record('delta_t', abs(pair.delta_ns) / 1e6)
+        if self._verdicts.lost(''):
+            self._judge.request()
+        self._stand_in.remember(*images)
+        self._judge.offer(*images, header)
+        return Shot(dict(zip(STREAMS, images)), header, came, 'fused',
+                    f'dt {pair.delta_ns / 1e6:+.1f} ms')
+
+    def _alone(self, stream: str, picture: np.ndarray, frame: Frame) -> Shot:
+        lost = other_of(stream)
+        picture = resized(picture, self._stand_in.size(
+            stream, picture, self._settings['output.size']))
+        self._verdicts.lost(lost)
+        self._judge.offer(
+            **self._stand_in.for_judge(stream, picture), header=frame.header, missing=lost)
+        return Shot(self._stand_in.for_network(stream, picture), frame.header, frame.arrived_ns,
+                    stream, f'{lost} missing')
 
     def _warm_up(self, size: tuple[int, int]) -> None:
         if size in self._warm_sizes:
@@ -91,29 +143,34 @@ class Pipeline:
         gap_ns = 0.9e9 / self._settings['output.mosaic_rate_hz']
         return self._outputs.listened('mosaic') and now_ns - self._last_mosaic_ns >= gap_ns
 
-    def _wanted(self, mosaic_too: bool) -> tuple[str, ...]:
+    def _wanted(self, shot: Shot, mosaic_too: bool) -> tuple[str, ...]:
+        if shot.shows != 'fused':  # of a stand-in nothing is shown
+            return (shot.shows,)
         return ('fused',) + tuple(
-            name for name in ('visible', 'thermal')
+            name for name in STREAMS
             if mosaic_too or self._outputs.listened(f'{name}_restored'))
 
-    def _publish(self, fusion, header: Header) -> None:
-        colour, info = self._settings['output.colour'], self._infos.get('visible')
-        fused = fusion.fused
-        if colour in FROM_RGB:
-            fused = cv2.cvtColor(fused, FROM_RGB[colour])
-        self._outputs.picture('fused', fused, colour, header, info)
+    def _publish(self, fusion: object, shot: Shot) -> None:
+        colour, main = self._settings['output.colour'], getattr(fusion, shot.shows)
+        info = self._infos.get('thermal' if shot.shows == 'thermal' else 'visible')
+        if main.ndim == 2 and colour != 'mono8':
+            main = cv2.cvtColor(main, cv2.COLOR_GRAY2RGB)
+        elif main.ndim == 3 and colour in FROM_RGB:
+            main = cv2.cvtColor(main, FROM_RGB[colour])
+        self._outputs.picture('fused', main, colour, shot.header, info)
         for name, encoding in (('visible', 'rgb8'), ('thermal', 'mono8')):
             restored = getattr(fusion, name)
             if restored is not None and self._outputs.listened(f'{name}_restored'):
-                self._outputs.picture(f'{name}_restored', restored, encoding, header, info)
+                self._outputs.picture(f'{name}_restored', restored, encoding, shot.header, info)
 
-    def _publish_mosaic(self, images, fusion, header: Header, pair: Pair, came_ns: int) -> None:
+    def _publish_mosaic(self, fusion: object, shot: Shot) -> None:
         labels = self._verdicts.labels
         lines = [f'{name}: {", ".join(labels.get(name, ("not judged yet",)))}'
-                 for name in ('visible', 'thermal')]
-        lines.append(f'dt {pair.delta_ns / 1e6:+.1f} ms'
-                     f'   {(time.monotonic_ns() - came_ns) / 1e6:.0f} ms')
+                 for name in STREAMS]
+        lines.append(f'{shot.words}   {(time.monotonic_ns() - shot.came_ns) / 1e6:.0f} ms')
+        shown = [shot.pictures[name] if shot.shows in ('fused', name) else None
+                 for name in STREAMS]
         with self._health.stages.measure('mosaic'):
             picture = mosaic.compose(
-                *images, fusion.fused, fusion.visible, fusion.thermal, lines=lines)
-            self._outputs.picture('mosaic', picture, 'rgb8', header)
+                *shown, getattr(fusion, shot.shows), fusion.visible, fusion.thermal, lines=lines)
+            self._outputs.picture('mosaic', picture, 'rgb8', shot.header)

@@ -12,7 +12,7 @@ from degfusion_ros.node.pipeline import Pipeline
 from degfusion_ros.node.settings import Settings
 from degfusion_ros.node.verdicts import Verdicts
 from degfusion_ros.stream.mailbox import Mailbox
-from degfusion_ros.stream.pairing import Pair
+from degfusion_ros.stream.pairing import Pair, Single
 
 PATIENCE_S = 60.0  # for the frame in hand when the node stops
 
@@ -34,12 +34,12 @@ class Running:
         self.pipeline = Pipeline(
             settings, self.frugal, decoder, self.judge, verdicts, outputs, infos, health,
             warm_sizes)
-        self._mailbox: Mailbox[Pair] = Mailbox(
+        self._mailbox: Mailbox[Pair | Single] = Mailbox(
             self.pipeline, on_drop=self._count_drop, name='worker',
             on_error=self._lost_pair)
 
-    def put(self, pair: Pair) -> None:
-        """Hand over the newest pair; one that still waits is dropped as 'busy'."""
+    def put(self, pair: Pair | Single) -> None:
+        """Hand over the newest pair or lonely frame; one that still waits is dropped as 'busy'."""
         self._mailbox.put(pair)
 
     def close(self) -> None:
@@ -57,5 +57,5 @@ class Running:
         if self._outputs.can_publish():  # nothing can be, once ROS has shut down
             self._health.failed(key, error)
 
-    def _count_drop(self, pair: Pair) -> None:
+    def _count_drop(self, pair: Pair | Single) -> None:
         self._health.count(f'dropped.pairs.{"stopped" if self._closing else "busy"}')

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the judge finds: the fuser's refreshed weights, steadied labels, severities."""
 
+import threading
+
 from degfusion_ros.node.health import Health
 from degfusion_ros.node.judge import Sight
 from degfusion_ros.node.outputs import Outputs
 from degfusion_ros.node.settings import Settings
-from degfusion_ros.stream.labels import LabelFilter
-
-MODALITIES = ('visible', 'thermal')
+from degfusion_ros.stream.labels import LabelFilter, MISSING, UNSURE
+from degfusion_ros.stream.presence import STREAMS as MODALITIES
 
 
 class Verdicts:
@@ -18,6 +19,8 @@ class Verdicts:
         self._outputs, self._health = outputs, health
         self._filters: dict[str, LabelFilter] = {}
         self._steadied_by: tuple | None = None
+        self._missing = ''
+        self._lock = threading.Lock()  # the worker tells what is missing
         self.labels: dict[str, tuple[str, ...]] = {}  # modality -> what was published last
 
     def __call__(self, sight: Sight) -> None:
@@ -25,15 +28,35 @@ class Verdicts:
         with self._health.stages.measure('judge'):
             found = self._fuser.refresh(sight.visible, sight.thermal)
         judged = {}
-        for modality in MODALITIES:
-            severities = getattr(found, modality)
-            labels = self._filter(modality).update(severities, found.unsure[modality])
-            judged[modality] = (severities, labels)
-            if labels != self.labels.get(modality):
-                self.labels = {**self.labels, modality: labels}
-                self._outputs.labels(modality, labels)
+        with self._lock:
+            for modality in MODALITIES:
+                if modality in (sight.missing, self._missing):
+                    judged[modality] = ({}, MISSING)
+                    continue
+                severities = getattr(found, modality)
+                labels = self._filter(modality).update(severities, found.unsure[modality])
+                judged[modality] = (severities, labels)
+                self._say(modality, labels)
         self._outputs.scores(sight.header, judged)
         self._health.count('judged')
+
+    def lost(self, modality: str) -> bool:
+        """Say at once whose camera is lost, '' for nobody's; return whether that is news."""
+        with self._lock:
+            if modality == self._missing:
+                return False
+            back, self._missing = self._missing, modality
+            if back:  # not judged yet
+                self._filter(back).reset()
+                self._say(back, UNSURE)
+            if modality:
+                self._say(modality, MISSING)
+        return True
+
+    def _say(self, modality: str, labels: tuple[str, ...]) -> None:
+        if labels != self.labels.get(modality):
+            self.labels = {**self.labels, modality: labels}
+            self._outputs.labels(modality, labels)
 
     def _filter(self, modality: str) -> LabelFilter:
         (off, on), count = self._settings['degradation.hysteresis'], \

@@ -3,6 +3,7 @@
 
 CLEAN = ('clean',)
 UNSURE = ('unsure',)
+MISSING = ('missing',)  # no picture to judge: said by the node, never by the filter
 
 
 class LabelFilter:

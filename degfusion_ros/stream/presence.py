@@ -41,6 +41,10 @@ class Presence:
         last = self._last_ns.get(stream)
         return None if last is None else now_ns - last
 
+    def unpaired_ns(self, now_ns: int) -> int | None:
+        """Return how long ago the last pair of fresh frames was made, None before the first."""
+        return None if self._paired_ns is None else now_ns - self._paired_ns
+
     def silent(self, stream: str, now_ns: int) -> bool:
         """Tell whether the stream does not come (any more)."""
         age = self.age_ns(stream, now_ns)

@@ -18,7 +18,7 @@ class Rate:
         self._window_s = window_s
         self._clock = clock
         self._times = deque()
-        self._first = None
+        self._first = self._newest = None
         self._lock = threading.Lock()
 
     def tick(self) -> None:
@@ -28,6 +28,7 @@ class Rate:
             if self._first is None:
                 self._first = now
             self._times.append(now)
+            self._newest = now
             self._forget(now)
 
     def hz(self) -> float:
@@ -41,6 +42,11 @@ class Rate:
                 return len(self._times) / self._window_s
             # The first event opens the time that the others fill.
             return (len(self._times) - 1) / max(now - self._first, 1e-3)
+
+    def age_s(self) -> float | None:
+        """Return how long ago the last event was, None before the first."""
+        with self._lock:
+            return None if self._newest is None else self._clock() - self._newest
 
     def _forget(self, now):
         while self._times and self._times[0] <= now - self._window_s:

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each camera is up to: it comes, is silent, frozen, sends rubbish, has a clock of its own."""
+
+import zlib
+
+import numpy as np
+from sensor_msgs.msg import CompressedImage, Image
+
+from degfusion_ros.imaging.encodings import FrameError
+from degfusion_ros.node.health import Health
+from degfusion_ros.node.messages import stamp_ns
+from degfusion_ros.node.settings import Settings
+from degfusion_ros.stream.presence import other_of, Presence, STREAMS
+from degfusion_ros.stream.skew import SkewMeter
+from degfusion_ros.stream.stillness import Stillness
+
+NS = 1_000_000_000
+SAMPLES = 4096  # bytes of a frame that tell it from the last: noise is in all of them
+RECENT_S = 1.5  # a refusal of this age is still the reason why a stream is silent
+SLOW_S = 2.0  # a camera may be as slow as this and is not called silent
+
+
+class Cameras:
+    """Both streams as they arrive; used by the executor's thread alone."""
+
+    def __init__(self, settings: Settings, health: Health):
+        self._settings, self._health = settings, health
+        self.presence = Presence(int(settings['sync.lost_after_s'] * NS))
+        self._still = {
+            name: Stillness(int(settings['sync.frozen_after_s'] * NS)) for name in STREAMS}
+        self._offset_ns = {
+            name: int(settings[f'sync.offset_{name}_s'] * NS) for name in STREAMS}
+        self._meter = SkewMeter()
+
+    def accept(self, name: str, message: Image | CompressedImage, now_ns: int) -> None:
+        """Take note of a frame; raises FrameError for one that is no news or has no time."""
+        stamp = stamp_ns(message.header)
+        if stamp <= 0:
+            raise FrameError('zero_stamp', 'the stamp is 0: let the driver set header.stamp')
+        if self._still[name].frozen(self._fingerprint(name, message), now_ns):
+            after = self._settings['sync.frozen_after_s']
+            raise FrameError(
+                'frozen', f'the same pixels for more than {after:g} s: restart the driver; a '
+                'simulated camera without noise needs sync.frozen_after_s: 0.0')
+        self._meter.seen(name, stamp + self._offset_ns[name], now_ns)
+
+    def rewind(self) -> None:
+        """Begin anew after time jumped."""
+        self._meter.reset()
+
+    def trouble(self, name: str, now_ns: int) -> tuple[str, str]:
+        """Return what ails a stream (missing, frozen, unusable; '' for nothing), and in words."""
+        age_ns = self.presence.age_ns(name, now_ns)
+        rate = self._health.rates[name].hz()
+        patience_s = min(SLOW_S, 3 / rate) if rate else 0.0
+        comes = age_ns is not None and age_ns <= max(
+            self.presence.lost_after_ns, patience_s * NS)
+        cause, text = self._health.last_refusal(name, RECENT_S)
+        given_up = self._health.given_up(name, self._settings['sync.lost_after_s'])
+        if comes and not (cause and given_up):
+            return '', ''
+        if cause:
+            return 'frozen' if cause == 'frozen' else 'unusable', f'{cause}: {text}'
+        return 'missing', ''
+
+    def alone(self, name: str, now_ns: int) -> bool:
+        """Tell whether a stream goes on alone."""
+        return self.presence.alone(name, now_ns) and (
+            name == self._settings['sync.reference']
+            or self.presence.silent(other_of(name), now_ns))
+
+    def clock_trouble(self) -> str:
+        """Return in words, with the remedy, that the clocks are apart or part; '' if not."""
+        offset_ns, drift, error = self._meter.skew()
+        if offset_ns is not None and abs(offset_ns) > self._settings['sync.skew_warn_s'] * NS:
+            late, seconds = ('thermal', offset_ns / NS)
+            if seconds < 0:
+                late, seconds = 'visible', -seconds
+            known = self._settings[f'sync.offset_{late}_s']
+            return (
+                f'{late} stamps lie {seconds:.3f} s further back: if its clock does, synchronise '
+                f'it or set sync.offset_{late}_s: {known + seconds:.3f}; if its frames take that '
+                f'long, set sync.wait_s: {seconds + 0.05:.2f}')
+        if drift is not None and abs(drift) - 3 * error > self._settings['sync.drift_warn_ppm']:
+            minutes = self._settings['sync.max_dt_s'] / abs(drift) * 1e6 / 60
+            return (
+                f'the clocks of visible and thermal part by {drift:.0f} ppm, which is '
+                f'sync.max_dt_s in {minutes:.0f} min: synchronise them (PTP, trigger)')
+        return ''
+
+    def values(self, now_ns: int) -> dict[str, str]:
+        """Return ages and clocks for the diagnostics."""
+        ages = {name: self.presence.age_ns(name, now_ns) for name in STREAMS}
+        offset_ns, drift, error = self._meter.skew()
+        return {
+            **{f'age.{name}_s': 'never came' if age is None else f'{age / NS:.2f}'
+               for name, age in ages.items()},
+            'clock_offset_ms': 'unknown' if offset_ns is None else f'{offset_ns / 1e6:+.1f}',
+            'clock_drift_ppm': 'unknown' if drift is None else f'{drift:+.0f} +- {error:.0f}'}
+
+    def _fingerprint(self, name: str, message: Image | CompressedImage) -> int:
+        data = np.frombuffer(message.data, np.uint8)
+        if name == 'thermal' and isinstance(message, Image):
+            # telemetry rows count frames while the picture stands
+            top, bottom = (message.step * self._settings[f'thermal.crop_{side}_px']
+                           for side in ('top', 'bottom'))
+            data = data[top:data.size - bottom]
+        # an odd stride walks through all columns
+        return zlib.crc32(data[::max(1, data.size // SAMPLES) | 1].tobytes())

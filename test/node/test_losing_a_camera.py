@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A camera dies, freezes, sends rubbish or another time: the fused stream goes on and says so."""
+
+from diagnostic_msgs.msg import DiagnosticArray
+from flow import accounted, Cameras, FUSED, pixels, STEP
+import numpy as np
+import pytest
+from rig import camera_info, diagnosed, EchoFuser, frame, LATCHED, wait_for
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import String
+
+from degfusion_ros.node import diagnostics
+
+WARN, STALE = b'\x01', b'\x03'
+QUICK = {'sync.lost_after_s': 0.15, 'sync.hold_s': 0.0, 'sync.wait_s': 0.05}
+
+
+class Scene:
+    """A node, both cameras, and what comes out."""
+
+    def __init__(self, start, peer, parameters=None, fuser=None):
+        self.fuser = fuser or EchoFuser()
+        self.spun = start(self.fuser, QUICK | (parameters or {}))
+        self.fused = peer.listen(FUSED, Image)
+        self.reports = peer.listen('/diagnostics', DiagnosticArray)
+        self.labels = {name: peer.listen(f'fusion_node/degradation/{name}', String, LATCHED)
+                       for name in ('visible', 'thermal')}
+        self.cameras = Cameras(peer)
+        self.cameras.run(lambda: len(self.fused) > 5 and self.told('running'), 'pairs')
+        self.fuser.fused.clear()
+
+    def told(self, words):
+        report = diagnosed(self.reports)
+        return words in report.get('message', '') and report
+
+    def shown(self):
+        """Return which outputs the fuser was asked for last."""
+        return self.fuser.fused and self.fuser.fused[-1][2]
+
+    def labelled(self, name):
+        return [message.data for message in self.labels[name]]
+
+    def accounted(self):
+        """Return the numbers, once nothing is under way and a report says so."""
+        count = len(self.fused)
+        return accounted(wait_for(
+            lambda: (v := diagnosed(self.reports)).get('in_progress') == '0'
+            and v.get('fused') == str(max(count, len(self.fused))) and v, 'a report'))
+
+
+def test_without_thermal_the_restored_visible_goes_on_and_one_pair_brings_it_back(start, peer):
+    scene = Scene(start, peer)
+    report = scene.cameras.run(lambda: scene.told('degraded'), 'the report', thermal=False)
+    assert report['level'] == WARN and report['degraded_mode'] == 'thermal missing'
+    assert 'visible alone' in report['message'] and '/thermal/image_raw (' in report['message']
+    assert float(report['age.thermal_s']) > 0.15
+    assert scene.shown() == ('visible',)
+    visible, thermal, _ = scene.fuser.fused[-1]
+    assert (thermal == 0.5).all() and thermal.shape == visible.shape[:2]
+    assert scene.labelled('thermal')[-1] == 'missing'
+    assert 'missing' not in scene.labelled('visible')
+    last = scene.fused[-1]
+    assert (last.encoding, last.header.frame_id) == ('rgb8', 'visible')
+    np.testing.assert_array_equal(pixels(last), visible)
+    back = scene.cameras.number
+    scene.cameras.run(lambda: scene.shown() == ('fused',), 'a pair')
+    number = scene.cameras.number_of(scene.fused[-1])
+    assert number <= back + 4  # frames of 20 ms under way while it is looked at
+    scene.cameras.run(lambda: scene.labelled('thermal')[-1] == 'clean', 'a judgement')
+    assert scene.labelled('thermal')[-2] == 'unsure'
+    assert scene.cameras.run(lambda: scene.told('running'), 'it runs')['degraded_mode'] == 'none'
+    numbers = scene.accounted()
+    assert numbers['single.visible'] > 10 and numbers['single.thermal'] == 0
+
+
+@pytest.mark.parametrize('colour, channels', [('rgb8', 3), ('mono8', 1)])
+def test_without_visible_the_restored_thermal_goes_on_under_its_own_header(
+        start, peer, colour, channels):
+    peer_infos = peer.listen_first('fusion_node/fused/camera_info', CameraInfo)
+    scene = Scene(start, peer, {'output.colour': colour})
+    peer.camera('thermal/camera_info', CameraInfo).publish(camera_info(40, 32))
+    report = scene.cameras.run(
+        lambda: scene.told('degraded, thermal alone') and peer_infos, 'the report', visible=False)
+    report = diagnosed(scene.reports)
+    assert report['level'] == WARN and report['degraded_mode'] == 'visible missing'
+    assert scene.shown() == ('thermal',)
+    last = scene.fused[-1]
+    assert (last.encoding, last.header.frame_id) == (colour, 'thermal')
+    assert pixels(last).shape == (64, 80, channels) and np.std(pixels(last)) > 20
+    assert (peer_infos[-1].width, peer_infos[-1].k[0]) == (80, 200)  # its own, scaled
+    assert scene.labelled('visible')[-1] == 'missing'
+    stamps = [scene.cameras.number_of(message) for message in scene.fused]
+    assert stamps == sorted(set(stamps))
+    scene.cameras.run(lambda: scene.shown() == ('fused',), 'a pair')
+    assert scene.accounted()['single.thermal'] > 10
+
+
+def test_without_both_it_warns_then_calls_it_stale_and_shows_nothing_again(
+        start, peer, monkeypatch):
+    monkeypatch.setattr(diagnostics, 'STALE_S', 1.2)
+    scene = Scene(start, peer)
+    report = wait_for(lambda: scene.told('waiting for both cameras'), 'the warning')
+    assert report['level'] == WARN
+    assert report['degraded_mode'] == 'visible missing, thermal missing'
+    wait_for(lambda: diagnosed(scene.reports)['level'] == STALE, 'it is called stale')
+    stamps = [scene.cameras.number_of(message) for message in scene.fused]
+    assert stamps == sorted(set(stamps))
+    scene.accounted()
+    scene.cameras.run(lambda: scene.told('running'), 'both come back')
+
+
+@pytest.mark.parametrize('lost, left', [('visible', 'thermal'), ('thermal', 'visible')])
+def test_a_frozen_camera_is_a_missing_one(start, peer, lost, left):
+    scene = Scene(start, peer, {'sync.frozen_after_s': 0.4})
+    still = frame(encoding='rgb8' if lost == 'visible' else 'mono16')
+
+    def frozen(stamp):
+        message = frame(stamp=stamp)
+        message.encoding, message.step, message.data = still.encoding, still.step, still.data
+        return message
+
+    report = scene.cameras.run(lambda: scene.told(f'{lost} frozen'), 'the report', **{lost: frozen})
+    assert report['level'] == WARN and report['degraded_mode'] == f'{lost} frozen'
+    assert 'restart the driver' in report['message'] and scene.shown() == (left,)
+    assert scene.labelled(lost)[-1] == 'missing'
+    scene.cameras.run(lambda: scene.shown() == ('fused',), 'a pair')
+    numbers = scene.accounted()
+    assert numbers[f'dropped.{lost}.frozen'] > 5 and numbers[f'single.{left}'] > 5
+
+
+def test_a_closing_shutter_is_ridden_through_by_the_hold(start, peer):
+    scene = Scene(start, peer, {'sync.hold_s': 5.0})
+    count, number = len(scene.fused), scene.cameras.number
+    scene.cameras.run(lambda: len(scene.fused) > count + 40, 'held pairs', thermal=False)
+    assert {outputs for _, _, outputs in scene.fuser.fused} == {('fused',)}
+    assert 'missing' not in scene.labelled('thermal')
+    assert scene.cameras.number_of(scene.fused[-1]) > number + 30
+    scene.cameras.run(lambda: scene.told('running'), 'it opens')
+    numbers = scene.accounted()
+    assert numbers['held'] >= 30 and numbers['single.visible'] == 0
+
+
+def test_a_camera_whose_frames_cannot_be_decoded_is_a_missing_one(start, peer):
+    scene = Scene(start, peer)
+
+    def nan(stamp):
+        return frame(np.full((64, 80), np.nan, np.float32), '32FC1', stamp)
+
+    report = scene.cameras.run(lambda: scene.told('thermal unusable'), 'the report', thermal=nan)
+    assert 'all_nan' in report['message'] and report['degraded_mode'] == 'thermal unusable'
+    assert scene.shown() == ('visible',) and scene.labelled('thermal')[-1] == 'missing'
+    scene.cameras.run(lambda: scene.shown() == ('fused',), 'a pair')
+    numbers = scene.accounted()
+    assert numbers['unusable.thermal.all_nan'] > 0
+    assert numbers['dropped.pairs.all_nan'] > 0  # those before it was given up
+
+
+def test_frames_refused_at_the_door_are_told_with_the_reason(start, peer):
+    scene = Scene(start, peer)
+
+    def timeless(stamp):
+        return frame(stamp=0, encoding='mono16')
+
+    report = scene.cameras.run(
+        lambda: scene.told('thermal unusable'), 'the report', thermal=timeless)
+    assert 'zero_stamp: the stamp is 0' in report['message']
+    assert scene.shown() == ('visible',)
+    assert scene.accounted()['dropped.thermal.zero_stamp'] > 5
+
+
+def test_clocks_apart_are_told_with_the_remedy_while_the_reference_goes_on(start, peer):
+    scene = Scene(start, peer)
+
+    def behind(stamp):
+        return frame(stamp=stamp - 5_000_000_000, encoding='mono16')
+
+    report = scene.cameras.run(
+        lambda: scene.told('sync.offset_thermal_s: 5.0'), 'the remedy', thermal=behind)
+    assert report['level'] == WARN and report['degraded_mode'] == 'thermal out of time'
+    assert scene.shown() == ('visible',)
+    assert abs(float(report['clock_offset_ms']) - 5000) < 100
+    scene.cameras.run(lambda: scene.shown() == ('fused',), 'a pair')
+    scene.accounted()
+
+
+def test_a_jump_back_without_a_clock_costs_no_more_than_a_pair(start, peer):
+    scene = Scene(start, peer)
+    scene.cameras.number -= 450
+    first = scene.cameras.number
+    scene.cameras.run(lambda: scene.cameras.number_of(scene.fused[-1]) < first + 100, 'a pair')
+    assert first <= scene.cameras.number_of(scene.fused[-1]) <= first + 5
+    assert scene.accounted()['time_jumps'] == 1
+
+
+def test_a_loop_of_a_bag_brings_pairs_at_once(start, peer):
+    scene = Scene(start, peer, {'sync.wait_s': 0.2})
+    fused, sent = scene.fused, {}
+    for loop in range(3):
+        scene.cameras.number = 600
+        count = len(fused)
+        scene.cameras.run(lambda n=count: len(fused) >= n + 90, f'loop {loop}')
+        sent[loop] = scene.cameras.number - 600
+        assert sent[loop] <= 90 + 10, STEP
+    scene.accounted()
