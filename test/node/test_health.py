@@ -42,3 +42,17 @@ def test_counting_is_exact_from_many_threads():
     for thread in threads:
         thread.join()
     assert health.counts() == {'received.visible': 8000}
+
+
+def test_a_stream_is_given_up_after_nothing_but_unusable_frames(monkeypatch):
+    health, now = Health(Log()), [100.0]
+    monkeypatch.setattr('degfusion_ros.node.health.time.monotonic', lambda: now[0])
+    assert not health.given_up('thermal', 0.5) and health.last_refusal('thermal', 1) == ('', '')
+    health.unusable('thermal', FrameError('all_nan', 'no finite pixel'))
+    now[0] += 0.6
+    assert health.given_up('thermal', 0.5) and not health.given_up('thermal', 0)
+    assert health.last_refusal('thermal', 1) == ('all_nan', 'no finite pixel')
+    health.usable('thermal')
+    assert not health.given_up('thermal', 0.5)
+    now[0] += 0.6
+    assert health.last_refusal('thermal', 1) == ('', '')

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+
+from degfusion_ros.node.lonely import StandIn
+
+COLOUR = np.random.default_rng(0).integers(0, 255, (64, 80, 3)).astype(np.uint8)
+HEAT = np.random.default_rng(1).random((64, 80)).astype(np.float32)
+
+
+@pytest.mark.parametrize('stream, picture', [('visible', COLOUR), ('thermal', HEAT)])
+def test_the_network_sees_grey_and_never_the_last_partner(stream, picture):
+    stand_in = StandIn()
+    stand_in.remember(COLOUR, HEAT)
+    pair = stand_in.for_network(stream, picture)
+    lost, = set(pair) - {stream}
+    assert pair[stream] is picture and len(np.unique(pair[lost])) == 1
+    assert pair['visible'].shape == (64, 80, 3) and pair['visible'].dtype == np.uint8
+    assert pair['thermal'].shape == (64, 80) and pair['thermal'].dtype == np.float32
+
+
+def test_the_judge_sees_the_last_partner_at_the_size_of_the_picture():
+    stand_in = StandIn()
+    stand_in.remember(COLOUR, HEAT)
+    pair = stand_in.for_judge('visible', np.zeros((32, 40, 3), np.uint8))
+    assert pair['thermal'].shape == (32, 40) and np.std(pair['thermal']) > 0.1
+
+
+@pytest.mark.parametrize('stream, picture', [('visible', COLOUR), ('thermal', HEAT)])
+def test_before_the_first_pair_the_judge_sees_the_picture_twice(stream, picture):
+    pair = StandIn().for_judge(stream, picture)
+    assert pair['visible'].shape == (64, 80, 3) and pair['visible'].dtype == np.uint8
+    assert pair['thermal'].shape == (64, 80) and pair['thermal'].dtype == np.float32
+    assert np.std(pair['visible']) > 10 and np.std(pair['thermal']) > 0.05
+    assert pair['thermal'].max() <= 1
+
+
+@pytest.mark.parametrize('wanted, known, size', [
+    ('40x32', False, (32, 40)), ('visible', False, (50, 60)), ('visible', True, (64, 80)),
+    ('thermal', True, (50, 60))])
+def test_the_output_keeps_the_size_that_pairs_had(wanted, known, size):
+    stand_in = StandIn()
+    if known:
+        stand_in.remember(COLOUR, HEAT)
+    assert stand_in.size('thermal', np.zeros((50, 60), np.float32), wanted) == size
