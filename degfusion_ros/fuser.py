@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from degfusion_ros.imaging.statistics import pair_statistics
 from degfusion_ros.imaging.thermal import ThermalScaler
 from degfusion_ros.imaging.views import guidance_view
 from degfusion_ros.models import checkpoint
@@ -116,10 +117,12 @@ class Fuser:
         return _degradation(told)
 
     def _judge(self, visible: np.ndarray, thermal: np.ndarray) -> Judgement:
-        views = np.stack([guidance_view(visible), guidance_view(_bytes(thermal))])
+        thermal = _bytes(thermal)
+        views = np.stack([guidance_view(visible), guidance_view(thermal)])
         views = torch.from_numpy(views).permute(0, 3, 1, 2)[None].to(self.device)
+        measures = torch.from_numpy(pair_statistics(visible, thermal))[None].to(self.device)
         with self._judging, torch.inference_mode(), self._autocast():
-            return self._guidance(views)
+            return self._guidance(views, measures)
 
     def fuse(self, visible: np.ndarray, thermal: np.ndarray,
              outputs: tuple[str, ...] = ('fused',)) -> Fusion:

@@ -102,9 +102,10 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
 
     @torch.inference_mode()
     def prepare(fresh: list[dict[str, torch.Tensor]]) -> list[dict[str, torch.Tensor]]:
-        views = torch.stack([sample.pop('views') for sample in fresh])
+        views, measures = (torch.stack([sample.pop(key) for sample in fresh])
+                           for key in ('views', 'measures'))
         with loop.autocast():
-            vectors = guidance(views.to(loop.device)).vector
+            vectors = guidance(views.to(loop.device), measures.to(loop.device)).vector
         return [{**sample, 'vector': v.float().cpu().clone()}
                 for sample, v in zip(fresh, vectors)]
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stage one: teach a CLIP to describe degradations, then to steer experts by them."""
 
+from collections.abc import Callable
+from dataclasses import replace
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +12,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from degfusion_ros.learning import guidance_report
+from degfusion_ros.learning.guidance_scores import judge, PRESENT, scores
+from degfusion_ros.learning.judged import JudgedStream, usable
 from degfusion_ros.learning.loop import Loop, stream_loader, TrainingError
-from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
+from degfusion_ros.learning.pairs import PairFolders, Reservoir
 from degfusion_ros.models import clip as clips
 from degfusion_ros.models.guidance import Guidance, Judgement, VECTOR_SIZE
 from degfusion_ros.models.labels import LABELS, THERMAL_LABELS, VISIBLE_LABELS
 
-PRESENT = 0.1       # a severity from which a label counts as there
 _N = len(VISIBLE_LABELS)
+_SMOOTH = 0.02      # of the truth: composites hide some of their parts
 
 
 def describe(modality: str, severity: np.ndarray) -> str:
@@ -47,69 +53,128 @@ class GuidanceTask(nn.Module):
         self.probe = nn.Linear(VECTOR_SIZE, _N + len(THERMAL_LABELS))
 
     def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return the named losses of a batch of views and severities."""
-        severity = batch['severity']
-        told: Judgement = self.guidance(batch['views'])
+        """
+        Return the named losses of a batch of `views` (or their `features`) and `measures`.
+
+        `severity` may hold NaN: nobody knows, nothing is taught. Descriptions are matched only
+        where the towers are seen to learn, so not with `features`.
+        """
+        if 'features' in batch:     # B x 2 x 512
+            features = batch['features'].transpose(0, 1).flatten(0, 1)
+            losses = self._read_out(self.guidance.read(features, batch['measures']),
+                                    batch['severity'])
+        else:
+            told = self.guidance(batch['views'], batch['measures'])
+            losses = self._read_out(told, batch['severity'])
+            losses['contrastive'] = self._match(told.features.float(), batch['severity'])
+            losses['total'] = losses['total'] + 0.3 * losses['contrastive']
+        return losses
+
+    def _read_out(self, told: Judgement, severity: torch.Tensor) -> dict[str, torch.Tensor]:
+        known = severity.isfinite()
+        severity = severity.nan_to_num()
+        there = (severity >= PRESENT).float()
+        logits = torch.cat([told.visible, told.thermal], dim=1).float()
+        guess = torch.cat([told.visible_severity, told.thermal_severity], dim=1).float()
+        smooth = there * (1 - 2 * _SMOOTH) + _SMOOTH
+        presence = functional.binary_cross_entropy_with_logits(logits, smooth, known.float())
+        error = ((guess - severity).abs() * there).sum() / there.sum().clamp(min=1)
+        probe = functional.binary_cross_entropy_with_logits(self.probe(told.vector).float(),
+                                                            severity, known.float())
+        return {'total': 2 * presence + error + probe, 'presence': presence, 'severity': error,
+                'probe': probe}
+
+    def _match(self, features: torch.Tensor, severity: torch.Tensor) -> torch.Tensor:
         words = [describe(m, row) for m, part in (('visible', severity[:, :_N]),
                                                   ('thermal', severity[:, _N:]))
                  for row in part.tolist()]
         clip = self.guidance.clip
         texts = clip.encode_text(self.tokenizer(words).to(severity.device)).float()
         same = torch.tensor([[a == b for b in words] for a in words], device=severity.device)
-        match = contrastive_loss(told.features.float(), texts, same, clip.logit_scale.exp())
-        present = (severity >= PRESENT).float()
-        logits = torch.cat([told.visible, told.thermal], dim=1).float()
-        guess = torch.cat([told.visible_severity, told.thermal_severity], dim=1).float()
-        presence = functional.binary_cross_entropy_with_logits(logits, present)
-        error = ((guess - severity).abs() * present).sum() / present.sum().clamp(min=1)
-        probe = functional.binary_cross_entropy_with_logits(self.probe(told.vector).float(),
-                                                            severity)
-        total = 0.3 * match + 2 * presence + error + probe
-        return {'total': total, 'contrastive': match, 'presence': presence, 'severity': error,
-                'probe': probe}
+        return contrastive_loss(features, texts, same, clip.logit_scale.exp())
 
 
 def train(config: dict, folder: Path, data: Path, resume: bool = False) -> Path:
     """
-    Run both phases of `config` (config/train/guidance.yaml) and write guidance.safetensors.
+    Run the phases of `config` (config/train/guidance.yaml) and write guidance.safetensors.
 
     Phase 1 trains a small CLIP whole on descriptions; with published weights it is left out.
-    Phase 2 freezes the towers and trains LoRA adapters, heads and the MLP.
+    Phase 2 freezes the towers and trains LoRA adapters, heads and the MLP. Phase 3 freezes all
+    of CLIP and trains heads and MLP on, quickly, on features computed once. At last what came of
+    it is written beside, as guidance.json and guidance.md.
     """
     torch.manual_seed(config['seed'])
     if config['clip'] != clips.SMALL and not config.get('weights'):
         raise TrainingError(f"clip {config['clip']}: needs `weights`, a local file of that model")
     model, tokenizer = clips.create_clip(config['clip'], config.get('weights'))
-    task = GuidanceTask(Guidance(config['clip'], model), tokenizer)
+    guidance = Guidance(config['clip'], model)
+    task = GuidanceTask(guidance, tokenizer)
     if config.get('start_from'):
-        task.guidance.load_state_dict(load_file(config['start_from']))
-    folders = PairFolders(root=data, **config['data'])
-    samples = Reservoir(stream_loader(DegradedStream(folders.load(), config['seed'])),
-                        config['reservoir'], config['seed'])
-    held_back = Reservoir(DegradedStream(folders.load(validation=True), 1), config['held_back'], 1)
-    held_back.fill(config['held_back'])
+        start = load_file(config['start_from'])
+        guidance.clip.load_state_dict({k.removeprefix('clip.'): v for k, v in start.items()
+                                       if k.startswith('clip.')})
+    samples, held_back = _samples(config, data)
+    samples.fill(config['batch'] * 16)
+    guidance.standardise(samples.draw(config['batch'] * 16)['measures'])
     if config['pretrain_steps'] and not config.get('weights'):
         _phase(task, config, folder / 'pretrain', config['pretrain_steps'], config['lr'],
                samples, held_back, resume)
-    lora = clips.add_lora(task.guidance.clip, config['lora_rank'])
+    lora = clips.add_lora(guidance.clip, config['lora_rank'])
     _phase(task, config, folder / 'lora', config['lora_steps'], config['lora_lr'], samples,
            held_back, resume)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(clips.adapters(lora), folder / 'adapters.safetensors')
-    clips.merge_lora(task.guidance.clip, lora)
+    clips.merge_lora(guidance.clip, lora)
+    guidance.clip.requires_grad_(False)
+    _read_out(task, config, folder / 'read_out', samples, held_back, resume)
     out = folder / 'guidance.safetensors'
-    state = {k: v.contiguous() for k, v in task.guidance.state_dict().items()}
-    save_file(state, out, {'clip': config['clip'], 'kind': 'guidance'})
+    state = {k: v.contiguous() for k, v in guidance.state_dict().items()}
+    part = out.with_suffix('.part')
+    save_file(state, part, {'clip': config['clip'], 'kind': 'guidance'})
+    os.replace(part, out)
+    if config['report']:
+        guidance.cpu()
+        guidance_report.write(guidance_report.report(
+            guidance, *held_back_pairs(config, data), config['report'], config['visible_from']),
+            out.with_suffix('.json'))
     return out
+
+
+def held_back_pairs(config: dict, data: Path) -> tuple[list, list]:
+    """Return the clean pairs and the real nights that `config` keeps from training."""
+    folders = PairFolders(root=data, **config['data'])
+    return folders.load(validation=True), _nights(config, folders, validation=True)
+
+
+def _nights(config: dict, folders: PairFolders, validation: bool) -> list[np.ndarray]:
+    dark = replace(folders, min_luminance=0, **config['nights'])
+    return [visible for visible, _ in dark.load(validation)] if config['nights'] else []
+
+
+def _samples(config: dict, data: Path) -> tuple[Reservoir, Reservoir]:
+    folders = PairFolders(root=data, **config['data'])
+    pairs = folders.load()
+    if config['only_clean']:
+        pairs = [pair for pair in pairs if usable(*pair)]
+    if not pairs:
+        raise TrainingError(f'{data}: every picture is burnt out, hazy or soft itself; '
+                            'see only_clean')
+    stream = JudgedStream(pairs, config['seed'], _nights(config, folders, validation=False))
+    samples = Reservoir(stream_loader(stream, config['workers']), config['reservoir'],
+                        config['seed'])
+    clear = JudgedStream(folders.load(validation=True), 1, vary=False, low=config['visible_from'])
+    held_back = Reservoir(clear, config['held_back'], 1)
+    held_back.fill(config['held_back'])
+    return samples, held_back
 
 
 def _phase(task: GuidanceTask, config: dict, folder: Path, steps: int, lr: float,
            samples: Reservoir, held_back: Reservoir, resume: bool) -> None:
+    if not steps:
+        return
     loop = Loop(task, folder, lr, steps)
     if resume:
         loop.resume()
-    if loop.step < steps:
-        samples.fill(config['batch'] * 4)
 
     def losses(step: int) -> dict[str, torch.Tensor]:
         samples.fill(config['fresh'])
@@ -117,33 +182,45 @@ def _phase(task: GuidanceTask, config: dict, folder: Path, steps: int, lr: float
         with loop.autocast():
             return loop.model(batch)
 
+    loop.run(losses, folder.name, {config['report_steps']: _report(task, loop, held_back)})
+
+
+def _read_out(task: GuidanceTask, config: dict, folder: Path, samples: Reservoir,
+              held_back: Reservoir, resume: bool) -> None:
+    settings = config['read_out']
+    if not settings['steps']:
+        return
+    loop = Loop(task, folder, settings['lr'], settings['steps'],
+                weight_decay=settings['weight_decay'])
+    if resume:
+        loop.resume()
+    samples.fill(max(config['reservoir'] - len(samples), 0))
+    known = {'features': [], 'measures': [], 'severity': []}
+    for chunk in samples.chunks(32):
+        with torch.inference_mode(), loop.autocast():
+            features = task.guidance.encode(chunk['views'].to(loop.device)).float()
+        chunk['features'] = features.unflatten(0, (2, -1)).transpose(0, 1).cpu()
+        for key, parts in known.items():
+            parts.append(chunk[key].clone())
+    known = {key: torch.cat(parts) for key, parts in known.items()}
+    task.guidance.standardise(known['measures'].to(loop.device))
+    rng = np.random.default_rng(config['seed'])
+
+    def losses(step: int) -> dict[str, torch.Tensor]:
+        chosen = rng.integers(len(known['severity']), size=settings['batch'])
+        return loop.model({k: v[chosen].to(loop.device) for k, v in known.items()})
+
+    loop.run(losses, folder.name, {settings['report_steps']: _report(task, loop, held_back)})
+
+
+def _report(task: GuidanceTask, loop: Loop, held_back: Reservoir) -> Callable[[], None]:
     def report() -> None:
-        scores = score(task.guidance, held_back.draw(config['held_back']), loop)
-        for name, value in scores.items():
+        batch = next(held_back.chunks(len(held_back)))
+        with loop.autocast():
+            told = judge(task.guidance, batch, loop.device)
+        found = scores(*told, batch['severity'])
+        for name, value in found.items():
             loop.log.add_scalar(f'held_back/{name}', value, loop.step)
         loop.accelerator.print(f'step {loop.step}: ' + ', '.join(
-            f'{k} {v:.3f}' for k, v in scores.items()), flush=True)
-
-    loop.run(losses, folder.name, {config['report_steps']: report})
-
-
-@torch.inference_mode()
-def score(guidance: Guidance, batch: dict[str, torch.Tensor], loop: Loop) -> dict[str, float]:
-    """Judge held-back samples: F1 of each label, their mean, and the mean severity error."""
-    guidance.eval()
-    rows = []
-    for views in batch['views'].split(32):
-        with loop.autocast():
-            told = guidance(views.to(loop.device))
-        rows.append((torch.cat([told.visible, told.thermal], 1).float().sigmoid().cpu(),
-                     torch.cat([told.visible_severity, told.thermal_severity], 1).float().cpu()))
-    guidance.train()
-    presence, severity = (torch.cat(x) for x in zip(*rows))
-    truth = batch['severity']
-    said, there = presence > 0.5, truth >= PRESENT
-    hit = (said & there).sum(0).float()
-    f1 = 2 * hit / (said.sum(0) + there.sum(0)).clamp(min=1)
-    return {'macro_f1': f1.mean().item(), 'exact': (said == there).all(1).float().mean().item(),
-            'severity_error': (severity - truth).abs()[there].mean().item(),
-            **{f'f1_{m}_{n}': v for (m, n), v in zip(
-                ((m, n) for m in LABELS for n in LABELS[m]), f1.tolist())}}
+            f'{k} {v:.3f}' for k, v in found.items()), flush=True)
+    return report

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clean visible-thermal pairs from disk, and an endless stream of degraded samples of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 import hashlib
-import os
 from pathlib import Path
 
 import cv2
@@ -12,11 +11,9 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
-from degfusion_ros.imaging.views import guidance_view
-from degfusion_ros.learning import conditions, layouts
+from degfusion_ros.learning import conditions, judged, layouts
 from degfusion_ros.learning.folders import DataError, find_pairs, Pair, read
 from degfusion_ros.models.enhancement import scene_statistics
-from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 
 
 @dataclass(frozen=True)
@@ -34,18 +31,24 @@ class PairFolders:
     validation_share: float = 0.06
     max_width: int = 640
     min_luminance: float = 0.0      # mean of 255; real nights have no clean truth to train on
+    max_luminance: float = 255.0    # to find just these nights
     layout: str = ''
 
     def load(self, validation: bool = False) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return (uint8 HxWx3 RGB, uint8 HxW) pairs; the split is fixed by the file stem."""
+        """
+        Return (uint8 HxWx3 RGB, uint8 HxW) pairs; the split is fixed by the file stem.
+
+        The validation pairs are the share and all of `exclude`: what is never trained on.
+        """
         pairs = []
         for name in self.sets:
             for found in self._find(Path(self.root) / name):
                 share = int(hashlib.sha1(found.name.encode()).hexdigest()[:8], 16) / 2 ** 32
-                if found.name in self.exclude or (share < self.validation_share) != validation:
+                held_back = found.name in self.exclude or share < self.validation_share
+                if held_back != validation:
                     continue
                 pair = self._fitted(*read(found))
-                if pair[0].mean() >= self.min_luminance:
+                if self.min_luminance <= pair[0].mean() <= self.max_luminance:
                     pairs.append(pair)
         if not pairs:
             raise DataError(f'{self.root}: the sets {", ".join(self.sets)} hold no usable pair')
@@ -68,9 +71,10 @@ class DegradedStream(IterableDataset):
     """
     Endless degraded samples as dictionaries of uint8 and float32 tensors.
 
-    `views` 2x3x224x224 (visible, thermal); `severity` (10,) visible then thermal labels;
-    with crops > 0 also `degraded` and `clean`, crops x 4 x size x size (RGB, thermal), and the
-    whole degraded frame's `statistics` (9,).
+    `views` 2x3x224x224 (visible, thermal) and `measures`, the guidance's input; `severity` (10,)
+    visible then thermal labels;
+    with crops > 0 also `degraded` and `clean`, crops x 4 x size x size (RGB, thermal), `warm`,
+    crops x 2 x size x size (see warm_targets), and the whole degraded frame's `statistics` (9,).
     """
 
     def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], seed: int, crops: int = 0,
@@ -78,17 +82,15 @@ class DegradedStream(IterableDataset):
         self.pairs, self.seed, self.crops, self.size = pairs, seed, crops, size
 
     def __iter__(self):
-        info = torch.utils.data.get_worker_info()
-        if info:        # the trainer needs the cores: one thread, and only what it leaves
-            cv2.setNumThreads(0)
-            os.nice(10)
-        rng = np.random.default_rng((self.seed, info.id if info else 0))
+        rng = judged.worker_rng(self.seed)
         while True:
             yield self.sample(rng)
 
     def sample(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         """Draw one frame, degrade the whole of it, judge-view it and crop it."""
         visible, thermal = augment(*self.pairs[rng.integers(len(self.pairs))], self.size, rng)
+        if rng.random() < 0.3:
+            thermal = misplaced(thermal, rng)
         condition = conditions.draw(rng)
         bad_visible = conditions.to_bytes(
             conditions.degrade_visible(visible, condition.visible, rng))
@@ -96,20 +98,18 @@ class DegradedStream(IterableDataset):
             conditions.degrade_thermal(thermal, condition.thermal, rng))
         if rng.random() < 0.15:
             bad_visible = conditions.compress(bad_visible, rng)
-        views = np.stack([guidance_view(bad_visible), guidance_view(bad_thermal)])
-        severity = [condition.visible.get(n, 0.0) for n in VISIBLE_LABELS]
-        severity += [condition.thermal.get(n, 0.0) for n in THERMAL_LABELS]
-        sample = {'views': torch.from_numpy(views).permute(0, 3, 1, 2).contiguous(),
-                  'severity': torch.tensor(severity, dtype=torch.float32)}
+        sample = {**judged.look(bad_visible, bad_thermal),
+                  'severity': judged.table(condition.visible, condition.thermal)}
         if self.crops:
             clean = np.dstack([conditions.to_bytes(visible), conditions.to_bytes(thermal)])
             degraded = np.dstack([bad_visible, bad_thermal])
             h, w = thermal.shape
             seen = torch.from_numpy(bad_visible).permute(2, 0, 1)[None].float() / 255
-            sample['statistics'] = scene_statistics(seen)[0]
+            sample['statistics'] = scene_statistics(seen, 16)[0]
+            warm = np.dstack(warm_targets(clean[..., 3]))
             corners = [(rng.integers(h - self.size + 1), rng.integers(w - self.size + 1))
                        for _ in range(self.crops)]
-            for key, image in (('degraded', degraded), ('clean', clean)):
+            for key, image in (('degraded', degraded), ('clean', clean), ('warm', warm)):
                 cut = np.stack([image[y:y + self.size, x:x + self.size] for y, x in corners])
                 sample[key] = torch.from_numpy(cut).permute(0, 3, 1, 2).contiguous()
         return sample
@@ -141,6 +141,20 @@ def augment(visible: np.ndarray, thermal: np.ndarray, smallest: int,
     return np.ascontiguousarray(visible.clip(0, 1)), thermal
 
 
+def misplaced(thermal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Shift by up to 3 px, as registration leaves it; borders go on as they end."""
+    move = np.float32([[1, 0, rng.uniform(-3, 3)], [0, 1, rng.uniform(-3, 3)]])
+    return cv2.warpAffine(thermal, move, thermal.shape[::-1], flags=cv2.INTER_LINEAR,
+                          borderMode=cv2.BORDER_REPLICATE)
+
+
+def warm_targets(thermal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return masks (0, 1) of the hottest 2 % of a uint8 frame, and of 12 px around them."""
+    smooth = cv2.GaussianBlur(thermal, (0, 0), 1.5)
+    warm = (smooth >= np.percentile(smooth, 98)).astype(np.uint8)
+    return warm, cv2.dilate(warm, np.ones((25, 25))) - cv2.dilate(warm, np.ones((5, 5)))
+
+
 class Reservoir:
     """
     The newest samples of a slow stream, drawn from at random by a fast consumer.
@@ -165,11 +179,20 @@ class Reservoir:
                 self._items[self._next] = item
                 self._next = (self._next + 1) % self._capacity
 
+    def __len__(self) -> int:
+        return len(self._items)
+
     def draw(self, count: int) -> dict[str, torch.Tensor]:
         """Stack `count` different random samples."""
         chosen = self._rng.choice(len(self._items), size=count, replace=False)
         keys = self._items[0]
         return {k: torch.stack([self._items[i][k] for i in chosen]) for k in keys}
+
+    def chunks(self, count: int) -> Iterator[dict[str, torch.Tensor]]:
+        """Go through all samples, oldest first or not, `count` at a time."""
+        for i in range(0, len(self._items), count):
+            part = self._items[i:i + count]
+            yield {k: torch.stack([item[k] for item in part]) for k in part[0]}
 
     def draw_one(self, key: str, count: int) -> torch.Tensor:
         """Stack one entry of `count` random samples, some perhaps twice."""

@@ -82,10 +82,12 @@ def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
 
 
 def _guidance(tensors: dict[str, torch.Tensor], clip_name: str) -> Guidance:
-    guidance = Guidance(clip_name)
+    # without statistics, as in the paper, there is no centre of them
+    measures = tensors['centre'].numel() if 'centre' in tensors else 0
+    guidance = Guidance(clip_name, measures=measures)
     missing, unexpected = guidance.load_state_dict(tensors, strict=False)
     # the text tower serves training alone and may be absent
-    needed = [k for k in missing if k.startswith(('clip.visual', 'heads', 'mlp', 'norm'))]
+    needed = [k for k in missing if k.startswith('clip.visual') or not k.startswith('clip.')]
     if needed or unexpected:
         raise KeyError(f'guidance lacks {needed[:2]} or has {unexpected[:2]}')
     # a text tower that was never loaded must not look usable

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from degfusion_ros.imaging.statistics import COUNT
 from degfusion_ros.learning.pairs import (
     DataError,
     DegradedStream,
@@ -18,7 +19,7 @@ from degfusion_ros.learning.pairs import (
 def test_split_and_exclusion_are_disjoint_and_stable(pair_root):
     folders = PairFolders(pair_root, ('street',), exclude=('003',), validation_share=0.4)
     train, held = folders.load(), folders.load(validation=True)
-    assert len(train) + len(held) == 11 and train and held
+    assert len(train) + len(held) == 12 and train and held
     assert all((a[0] == b[0]).all() for a, b in zip(train, folders.load()))
 
 
@@ -27,6 +28,7 @@ def test_stream_is_reproducible_and_shaped(pair_root):
     one, two = (next(iter(DegradedStream(pairs, seed=4, crops=2, size=64))) for _ in range(2))
     assert one['views'].shape == (2, 3, 224, 224) and one['views'].dtype == torch.uint8
     assert one['severity'].shape == (10,)
+    assert one['measures'].shape == (COUNT,)
     assert one['degraded'].shape == one['clean'].shape == (2, 4, 64, 64)
     assert one['statistics'].shape == (9,)
     assert all(torch.equal(one[k], two[k]) for k in one)

@@ -24,13 +24,16 @@ def _config(stage: str, **changes) -> dict:
 
 @pytest.fixture(scope='module')
 def small_guidance():
-    return _config('guidance', batch=2, fresh=1, reservoir=8, pretrain_steps=2, lora_steps=2,
-                   report_steps=2, held_back=4)
+    return _config('guidance', batch=2, fresh=1, reservoir=40, workers=0, nights={},
+                   only_clean=False, pretrain_steps=2, lora_steps=2, report_steps=2, held_back=4,
+                   report=7, read_out={'steps': 2, 'batch': 8, 'lr': 1e-3, 'weight_decay': 0.05,
+                                       'report_steps': 2})
 
 
 def test_both_stages_end_to_end(pair_root, tmp_path, small_guidance):
     file = guidance_training.train(small_guidance, tmp_path / 'guidance', pair_root)
     assert load_file(tmp_path / 'guidance' / 'adapters.safetensors')
+    assert (tmp_path / 'guidance' / 'guidance.json').is_file()
     config = _config('fusion', network={'width': 4}, frames=2, crops=1, crop=64, fresh=1,
                      reservoir=8, workers=0, steps=2, export_steps=2)
     out = fusion_training.train(config, tmp_path / 'fusion', pair_root, file)

@@ -6,6 +6,7 @@ import pytest
 from safetensors.torch import save_file
 import torch
 
+from degfusion_ros.imaging.statistics import COUNT
 from degfusion_ros.models import clip as clips
 from degfusion_ros.models.guidance import Guidance
 
@@ -14,31 +15,50 @@ def _views(batch: int = 1) -> torch.Tensor:
     return torch.randint(0, 256, (batch, 2, 3, 224, 224), dtype=torch.uint8)
 
 
+def _measures(batch: int = 1) -> torch.Tensor:
+    return torch.randn(batch, COUNT)
+
+
 @torch.no_grad()
 def test_judgement_has_a_row_per_pair():
-    told = Guidance().eval()(_views(2))
+    told = Guidance().eval()(_views(2), _measures(2))
     assert told.visible.shape == (2, 6) and told.thermal.shape == (2, 4)
     assert told.vector.shape == (2, 512) and told.features.shape == (4, 512)
     assert 0 <= told.visible_severity.min() and told.visible_severity.max() <= 1
+
+
+@torch.no_grad()
+def test_statistics_are_standardised_clamped_and_can_be_left_out():
+    torch.manual_seed(0)
+    guidance, views, measures = Guidance().eval(), _views(), 40 + 3 * torch.randn(50, COUNT)
+    guidance.standardise(measures)
+    torch.testing.assert_close(guidance.centre, measures.mean(0))
+    far, farther = (guidance(views, measures[:1] + 1000 * k).vector for k in (1, 2))
+    assert torch.equal(far, farther)
+    assert not torch.equal(far, guidance(views, measures[:1]).vector)
+    plain = Guidance(measures=0).eval()
+    assert torch.equal(plain(views, measures[:1]).vector, plain(views, measures[1:2]).vector)
+    with pytest.raises(ValueError, match='7 statistics'):
+        Guidance(measures=7)
 
 
 def test_lora_trains_few_parameters_and_merges_exactly():
     torch.manual_seed(0)
     guidance = Guidance().eval()
     keys = set(guidance.state_dict())
-    views = _views()
+    seen = _views(), _measures()
     with torch.no_grad():
-        before = guidance(views).vector
+        before = guidance(*seen).vector
         lora = clips.add_lora(guidance.clip, rank=4)
         trained = [p for p in guidance.clip.visual.parameters() if p.requires_grad]
         share = sum(p.numel() for p in trained) / sum(
             p.numel() for p in guidance.clip.visual.parameters())
         for p in trained:
             p.add_(torch.randn_like(p) * 0.05)
-        adapted = guidance(views).vector
+        adapted = guidance(*seen).vector
         assert clips.adapters(lora)
         clips.merge_lora(guidance.clip, lora)
-        merged = guidance(views).vector
+        merged = guidance(*seen).vector
     assert 0.005 < share < 0.06
     assert (adapted - before).abs().max() > 1e-3
     torch.testing.assert_close(merged, adapted, atol=1e-4, rtol=1e-4)
@@ -56,7 +76,7 @@ def test_published_weights_load_from_a_local_file(tmp_path):
     assert tokenizer(['a clean visible image']).shape == (1, 77)
     guidance = Guidance('ViT-B-32', loaded).eval()
     with torch.no_grad():
-        assert guidance(_views()).vector.shape == (1, 512)
+        assert guidance(_views(), _measures()).vector.shape == (1, 512)
 
 
 def test_unusable_clip_names_are_refused(tmp_path):
