@@ -5,19 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 import threading
 
+import cv2
 import numpy as np
 import torch
-from torch.nn import functional
 
 from degfusion_ros.imaging.statistics import pair_statistics
 from degfusion_ros.imaging.thermal import ThermalScaler
 from degfusion_ros.imaging.views import guidance_view
 from degfusion_ros.models import checkpoint
-from degfusion_ros.models.dgmoe import MULTIPLE
-from degfusion_ros.models.enhancement import unpack
-from degfusion_ros.models.experts import Folded
-from degfusion_ros.models.guidance import Judgement, VECTOR_SIZE
+from degfusion_ros.models.guidance import Guidance, Judgement, VECTOR_SIZE
 from degfusion_ros.models.labels import LABELS, THERMAL_LABELS, VISIBLE_LABELS
+from degfusion_ros.models.network import FusionNetwork
 
 __all__ = ['Degradation', 'Fuser', 'FuserError', 'Fusion', 'OUTPUTS', 'THERMAL_LABELS',
            'VISIBLE_LABELS']
@@ -64,21 +62,21 @@ class Fuser:
     """
     Fuse aligned visible and thermal images under degradation.
 
-    `refresh` judges a pair and folds the experts it calls for into plain convolutions; `fuse` runs
-    the folded network. They may be called from different threads: the folded weights are swapped
-    in between two frames. Until the first refresh a neutral vector steers.
+    `refresh` judges a pair and steers the network by it, which folds its experts into plain
+    convolutions; `fuse` runs the steered network. They may be called from different threads: what
+    steers is swapped in between two frames. Until the first refresh a neutral vector steers.
     """
 
-    def __init__(self, network: torch.nn.Module, guidance: torch.nn.Module, name: str,
-                 device: str, precision: str):
+    def __init__(self, network: FusionNetwork, guidance: Guidance, name: str, device: str,
+                 precision: str):
         self.name, self.device, self.precision = name, device, precision
         self._dtype = _PRECISIONS[precision]
         self._threads = torch.get_num_threads()
-        self._network = network.eval().requires_grad_(False).to(
+        self._network = network.eval().requires_grad_(False).at(self._dtype).to(
             device, memory_format=torch.channels_last)
         self._guidance = guidance.eval().requires_grad_(False).to(device)
         self._swap, self._judging = threading.Lock(), threading.Lock()
-        self._apply(torch.zeros(1, VECTOR_SIZE, device=device))
+        self._steer(torch.zeros(1, VECTOR_SIZE, device=device))
 
     @classmethod
     def load(cls, model: str | Path = 'dgmoe', device: str = 'auto',
@@ -111,7 +109,7 @@ class Fuser:
         torch.set_num_threads(1)
         try:
             told = self._judge(visible, thermal)
-            self._apply(told.vector.float())
+            self._steer(told.vector.float(), *self._tensors(visible, thermal))
         finally:
             torch.set_num_threads(self._threads)
         return _degradation(told)
@@ -139,16 +137,12 @@ class Fuser:
         visible, thermal = _checked(visible, thermal)
         torch.set_num_threads(self._threads)    # a setting of the calling thread
         with torch.inference_mode():
-            colour = torch.from_numpy(visible).to(self.device).permute(2, 0, 1)[None]
-            heat = torch.from_numpy(thermal).to(self.device)[None, None]
-            colour = colour * (1 / 255)
-            heat = heat * (1 / 255) if heat.dtype == torch.uint8 else heat
             with self._swap:
-                routes = self._routes
+                state = self._state
             with self._autocast():
-                out = self._network(_padded(colour), _padded(heat), routes, tuple(outputs))
+                out = self._network(*self._tensors(visible, thermal), state, tuple(outputs))
             size = visible.shape[:2]
-            return Fusion(*(_image(getattr(out, name), size) if name in outputs else None
+            return Fusion(*(_image(out.bytes(name), size) if name in outputs else None
                             for name in OUTPUTS))
 
     def warm_up(self, height: int, width: int) -> None:
@@ -159,23 +153,25 @@ class Fuser:
         for outputs in (OUTPUTS, OUTPUTS[:1]):
             self.fuse(visible, thermal, outputs)
 
-    def _apply(self, vector: torch.Tensor) -> None:
+    def _steer(self, vector: torch.Tensor, visible: torch.Tensor | None = None,
+               thermal: torch.Tensor | None = None) -> None:
         with torch.inference_mode():
-            routes = self._network.route(vector)
-            # cast once here, not once a frame
-            routes = {part: [[Folded(*(_static(t, self._dtype) for t in f)) for f in block]
-                             for block in blocks] for part, blocks in routes.items()}
+            state = self._network.steer(vector, visible, thermal, self._dtype)
         with self._swap:
-            self._routes = routes
+            self._state = state
+
+    def _tensors(self, visible: np.ndarray, thermal: np.ndarray) -> tuple[torch.Tensor, ...]:
+        """Return the pair as the network takes it, its sides grown to what it needs."""
+        bottom, right = (-n % self._network.multiple for n in thermal.shape)
+        if bottom or right:
+            visible, thermal = (cv2.copyMakeBorder(x, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)
+                                for x in (visible, thermal))
+        colour, heat = (torch.from_numpy(x).to(self.device) for x in (visible, thermal))
+        return colour.permute(2, 0, 1)[None], heat[None, None]
 
     def _autocast(self):
         return torch.autocast(torch.device(self.device).type, self._dtype,
                               enabled=self._dtype != torch.float32)
-
-
-def _static(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    layout = torch.channels_last if tensor.dim() == 4 else torch.preserve_format
-    return tensor.to(dtype, memory_format=layout)
 
 
 def _device(device: str) -> str:
@@ -220,16 +216,8 @@ def _bytes(thermal: np.ndarray) -> np.ndarray:
     return (np.clip(thermal, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def _padded(image: torch.Tensor) -> torch.Tensor:
-    bottom, right = (-n % MULTIPLE for n in image.shape[2:])
-    if bottom or right:
-        image = functional.pad(image, (0, right, 0, bottom), mode='reflect')
-    return image
-
-
-def _image(packed: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
-    image = unpack(packed.mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8))
-    out = image[0, :, :size[0], :size[1]].permute(1, 2, 0).contiguous().cpu().numpy()
+def _image(image: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
+    out = image[0, :size[0], :size[1]].contiguous().cpu().numpy()
     return out[..., 0] if out.shape[2] == 1 else out
 
 

@@ -60,8 +60,8 @@ def test_a_model_that_does_not_fit_leaves_the_old_one_whole(tmp_path, tiny_model
     path = tmp_path / 'model.safetensors'
     path.write_bytes(before := tiny_model.read_bytes())
     with room(10_000), pytest.raises((OSError, SafetensorError)):
-        checkpoint.save(path, network.state_dict(), guidance.state_dict(), network.config, 1,
-                        guidance.clip_name)
+        checkpoint.save(path, network.kind, network.state_dict(), guidance.state_dict(),
+                        network.config, 1, guidance.clip_name)
     assert path.read_bytes() == before
 
 

@@ -11,9 +11,10 @@ from degfusion_ros.learning import losses
 from degfusion_ros.learning.loop import Loop, stream_loader, TrainingError
 from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
 from degfusion_ros.models import checkpoint
-from degfusion_ros.models.dgmoe import DgMoe, Outputs, TASKS
-from degfusion_ros.models.enhancement import pack
+from degfusion_ros.models.dgmoe import DgMoe, TASKS
+from degfusion_ros.models.enhancement import FACTOR
 from degfusion_ros.models.experts import balance_loss, mutual_information
+from degfusion_ros.models.network import Outputs, pack
 
 OUTPUTS = ('fused', 'visible', 'thermal')
 REFILL = 8      # steps between refills: judging many frames at once is far cheaper
@@ -33,10 +34,15 @@ class FusionTask(nn.Module):
         (bad_visible, bad_thermal), (visible, thermal) = (
             (x[:, :3].contiguous(memory_format=torch.channels_last), x[:, 3:]) for x in crops)
         whole = batch['statistics'].repeat_interleave(batch['degraded'].shape[1], dim=0)
-        out = self.network(bad_visible, bad_thermal, self.network.route(batch['vector']), OUTPUTS,
-                           whole)
+        out, enhanced = self.network.enhance_and_fuse(
+            bad_visible, bad_thermal, self.network.route(batch['vector']), OUTPUTS, whole)
         with torch.autocast(bad_visible.device.type, enabled=False):
             found = self._image_losses(out, visible, thermal, len(batch['vector']))
+            # the paper lets PKDM define its own target; the clean source holds it to the truth
+            found['enhanced'] = (enhanced.derained - pack(visible, FACTOR)).abs().mean()
+            found['target'] = losses.target_loss(
+                losses.luminance(out.unpacked('fused')), thermal,
+                batch['warm'].flatten(0, 1).float())
             found |= self._router_losses(many)
             found['total'] = sum(self.weights[k] * v for k, v in found.items())
         return found
@@ -48,8 +54,6 @@ class FusionTask(nn.Module):
         return {
             'visible': losses.restoration_loss(out.unpacked('visible'), visible),
             'thermal': losses.restoration_loss(out.unpacked('thermal'), thermal),
-            # the paper lets PKDM define its own target; the clean source holds it to the truth
-            'enhanced': (out.enhanced.derained - pack(visible)).abs().mean(),
             'max': losses.max_loss(fused, light, thermal),
             'gradient': losses.gradient_loss(fused, light, thermal),
             'structure': losses.worse_told(*(
@@ -123,7 +127,7 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
 
     def export() -> None:
         network = {k.removeprefix('network.'): v for k, v in loop.averaged().items()}
-        checkpoint.save(out, network, guidance_state, task.network.config, loop.step,
+        checkpoint.save(out, DgMoe.kind, network, guidance_state, task.network.config, loop.step,
                         guidance.clip_name)
 
     loop.run(step_losses, 'fusion', {config['export_steps']: export})

@@ -3,8 +3,8 @@
 Differentiable losses of the fusion network.
 
 Images are B x C x H x W in 0..1. `max_loss` and `gradient_loss` are the paper's (Eq. 15-18 with the
-clean sources in place of PKDM's own outputs); `structure_loss`, `fidelity_loss` and `warmth_loss`
-keep what those two lose: the weaker source's structure and the contrast of warm targets.
+clean sources in place of PKDM's own outputs); `structure_loss`, `fidelity_loss`, `warmth_loss` and
+`target_loss` keep what those two lose: the weaker source's structure, warm targets' contrast.
 """
 
 import torch
@@ -117,6 +117,24 @@ def warmth_loss(fused: torch.Tensor, thermal: torch.Tensor, keep: float = 0.9) -
     mask = (there / 0.25).clamp(0, 1)
     missing = functional.relu(keep * there - contrast(fused))
     return (mask * missing).sum() / mask.sum().clamp(min=1.0)
+
+
+def target_loss(fused: torch.Tensor, thermal: torch.Tensor, warm: torch.Tensor,
+                keep: float = 0.9, enough: int = 40) -> torch.Tensor:
+    """
+    Penalise warm targets whose mean contrast to what surrounds them falls below `keep` of theirs.
+
+    `warm` is B x 2, the masks of targets and of their surroundings (pairs.warm_targets); crops in
+    which either has fewer than `enough` pixels do not count.
+    """
+    sizes = warm.sum((2, 3))
+    def contrast(x: torch.Tensor) -> torch.Tensor:
+        inside, around = ((x * warm).sum((2, 3)) / sizes.clamp(min=1)).unbind(dim=1)
+        return inside - around
+    there = contrast(thermal)
+    counts = ((sizes >= enough).all(dim=1) & (there > 0.04)).float()
+    missing = functional.relu(keep - contrast(fused) / there.clamp(min=0.04))
+    return (counts * missing).sum() / counts.sum().clamp(min=1)
 
 
 def restoration_loss(restored: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:

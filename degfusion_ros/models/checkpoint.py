@@ -9,25 +9,26 @@ from safetensors import safe_open, SafetensorError
 from safetensors.torch import save_file
 import torch
 
-from degfusion_ros.models.dgmoe import DgMoe
 from degfusion_ros.models.guidance import Guidance
+from degfusion_ros.models.network import FusionNetwork
+from degfusion_ros.models.table import NETWORKS
 
-VERSION = 1
+VERSION = 2
 
 
 class CheckpointError(RuntimeError):
     """A model file that cannot be used; the message names it, says why and what to do."""
 
 
-def save(path: Path, network: dict[str, torch.Tensor], guidance: dict[str, torch.Tensor],
-         config: dict, step: int, clip_name: str) -> None:
+def save(path: Path, kind: str, network: dict[str, torch.Tensor],
+         guidance: dict[str, torch.Tensor], config: dict, step: int, clip_name: str) -> None:
     """Write both networks in bfloat16 (half the bytes, no measurable loss), whole or not at all."""
     tensors = {f'network.{k}': v for k, v in network.items()}
     tensors |= {f'guidance.{k}': v for k, v in guidance.items()
                 if not k.startswith(('clip.transformer', 'clip.token_embedding'))}
     tensors = {k: (v.bfloat16() if v.is_floating_point() else v).contiguous()
                for k, v in tensors.items()}
-    about = {'kind': 'dgmoe', 'version': str(VERSION), 'config': json.dumps(config),
+    about = {'kind': kind, 'version': str(VERSION), 'config': json.dumps(config),
              'clip': clip_name, 'step': str(step)}
     part = Path(path).with_suffix('.part')
     save_file(tensors, part, about)
@@ -49,17 +50,18 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, about
 
 
-def load(path: Path) -> tuple[DgMoe, Guidance]:
+def load(path: Path) -> tuple[FusionNetwork, Guidance]:
     """Build both networks of a fusion checkpoint, in float32, ready for inference."""
     tensors, about = read(path)
-    if about.get('kind') != 'dgmoe':
-        raise CheckpointError(f'{path}: not a fusion model of this package (its metadata has no '
-                              "kind 'dgmoe')")
+    kind = about.get('kind')
+    if kind not in NETWORKS:
+        raise CheckpointError(f'{path}: not a fusion model of this package (its metadata names no '
+                              f'kind of {", ".join(NETWORKS)})')
     if about.get('version') != str(VERSION):
         raise CheckpointError(f"{path}: written for version {about.get('version')} of the format, "
                               f'this package reads {VERSION}; train or fetch a matching model')
     try:
-        network = DgMoe(**json.loads(about['config']))
+        network = NETWORKS[kind](**json.loads(about['config']))
         network.load_state_dict(_part(tensors, 'network.'))
         guidance = _guidance(_part(tensors, 'guidance.'), about['clip'])
     except (RuntimeError, KeyError, TypeError, ValueError) as error:

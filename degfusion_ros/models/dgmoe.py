@@ -25,18 +25,17 @@ from degfusion_ros.models.enhancement import (
 from degfusion_ros.models.experts import DGME, Folded, Router, STATE
 from degfusion_ros.models.guidance import VECTOR_SIZE
 from degfusion_ros.models.layers import conv_add, working
-from degfusion_ros.models.network import Outputs, pack, unit
+from degfusion_ros.models.network import FusionNetwork, Outputs, pack, unit
 
 TASKS = ('fusion', 'restoration')
 State = dict[str, list[Folded]]     # 'encoder' or a task -> the folded blocks in their order
 _RGB, _GREY = 3 * FACTOR ** 2, FACTOR ** 2
 
 
-class DgMoe(nn.Module):
+class DgMoe(FusionNetwork):
     """The network; `route` judges once per degradation vector, `forward` runs every frame."""
 
     kind = 'dgmoe'
-    multiple = 8 * FACTOR       # of H and W: four levels on the grid of cells
 
     def __init__(self, visible: tuple[int, ...] = (64, 96, 128, 128),
                  thermal: tuple[int, ...] = (48, 64, 96, 96),
@@ -45,6 +44,7 @@ class DgMoe(nn.Module):
         super().__init__()
         self.config = {'visible': list(visible), 'thermal': list(thermal),
                        'decoder': list(decoder), 'decoder_blocks': list(decoder_blocks)}
+        self.multiple = FACTOR * 2 ** (len(visible) - 1)
         self.enhance_visible, self.enhance_thermal = VisibleEnhancement(), ThermalEnhancement()
         self.luminance = Luminance()
         self.stems = nn.ModuleList(nn.Conv2d(n, widths[0], 3, padding=1)

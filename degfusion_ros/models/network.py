@@ -4,6 +4,41 @@
 from typing import NamedTuple
 
 import torch
+from torch import nn
+
+State = object      # what `steer` decides: tensors in lists, dicts and named tuples
+
+
+class FusionNetwork(nn.Module):
+    """
+    A fusion network: `steer` now and then, `forward` every frame.
+
+    `kind` names it in checkpoints, `multiple` is what H and W must be multiples of, `config` its
+    constructor's arguments, ready for JSON.
+    """
+
+    kind: str
+    multiple: int
+    config: dict
+
+    def at(self, dtype: torch.dtype) -> 'FusionNetwork':
+        """Get ready to run every frame in `dtype`, once; autocast does the rest."""
+        return self
+
+    def steer(self, vector: torch.Tensor, visible: torch.Tensor | None,
+              thermal: torch.Tensor | None, dtype: torch.dtype) -> State:
+        """
+        Decide for all later frames; slow, off the frame's path.
+
+        `vector` is d_deg, 1 x 512 float32, of the pair `visible` (1 x 3 x H x W) and `thermal`
+        (1 x 1 x H x W), uint8; None where no pair was judged yet. The State's tensors are `dtype`.
+        """
+        raise NotImplementedError
+
+    def forward(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
+                outputs: tuple[str, ...] = ('fused',)) -> 'Outputs':
+        """Fuse B x 3 x H x W and B x 1 x H x W, uint8 or floating point in 0..1."""
+        raise NotImplementedError
 
 
 class Outputs(NamedTuple):

@@ -23,7 +23,7 @@ from torch.utils import _pytree as pytree
 
 from degfusion_ros.imaging.views import guidance_view
 from degfusion_ros.models.layers import working_dtype
-from degfusion_ros.models.network import Outputs, pack
+from degfusion_ros.models.network import FusionNetwork, Outputs, pack
 from degfusion_ros.models.tg_colour import join, split
 from degfusion_ros.models.tg_experts import Gated
 from degfusion_ros.models.tg_prompts import Prompts, Tone, toned
@@ -110,7 +110,7 @@ class Fusion(nn.Module):
         return told + self.theta * visible + self.gamma * thermal, gates
 
 
-class TgEcnet(nn.Module):
+class TgEcnet(FusionNetwork):
     """Both stages; `steer` now and then, `forward` every frame."""
 
     kind = 'tg_ecnet'
@@ -122,14 +122,17 @@ class TgEcnet(nn.Module):
         self.multiple = self.size.factor * 2 ** (len(self.size.widths) - 1)
         self.restorer, self.fusion = Restorer(self.size), Fusion(self.size)
 
-    def steering(self, views: torch.Tensor, fusing: bool = True,
+    def prompt(self, views: torch.Tensor) -> torch.Tensor:
+        """Judge uint8 views, F x 2 x 3 x 224 x 224 (visible, thermal), to prompts, 2F x P."""
+        return self.restorer.prompts(views.transpose(0, 1).flatten(0, 1))
+
+    def steering(self, prompts: torch.Tensor, fusing: bool = True,
                  ) -> tuple[State, list[list[Gated]]]:
         """
-        Decide for F frames; `views` are uint8 F x 2 x 3 x 224 x 224 (visible, thermal).
+        Decide for F frames by their `prompts` (2F x P, see `prompt`).
 
         Also returns the image gates of both stages, by level. Without `fusing` for stage one alone.
         """
-        prompts = self.restorer.prompts(views.transpose(0, 1).flatten(0, 1))
         state: State = {} if self.restorer.tone is None else {'tone': self.restorer.tone(prompts)}
         gates = []
         for name, mixtures, told in (
@@ -154,7 +157,7 @@ class TgEcnet(nn.Module):
         Without a pair grey images are judged.
         """
         views = torch.stack([_view(x) for x in (visible, thermal)])[None].to(vector.device)
-        state, _ = self.steering(views)
+        state, _ = self.steering(self.prompt(views))
         return {name: part if name == 'tone' else pytree.tree_map(lambda t: _static(t, dtype), part)
                 for name, part in state.items()}
 

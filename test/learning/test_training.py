@@ -13,6 +13,7 @@ from degfusion_ros import Fuser
 from degfusion_ros.learning import fusion_training, guidance_training
 from degfusion_ros.learning.loop import cosine, TrainingError
 
+NETWORK = {'visible': [8, 8], 'thermal': [8, 8], 'decoder': [8, 8], 'decoder_blocks': [1, 1]}
 CONFIG = Path(__file__).parents[2] / 'config' / 'train'
 
 
@@ -34,7 +35,7 @@ def test_both_stages_end_to_end(pair_root, tmp_path, small_guidance):
     file = guidance_training.train(small_guidance, tmp_path / 'guidance', pair_root)
     assert load_file(tmp_path / 'guidance' / 'adapters.safetensors')
     assert (tmp_path / 'guidance' / 'guidance.json').is_file()
-    config = _config('fusion', network={'width': 4}, frames=2, crops=1, crop=64, fresh=1,
+    config = _config('fusion', network=NETWORK, frames=2, crops=1, crop=64, fresh=1,
                      reservoir=8, workers=0, steps=2, export_steps=2)
     out = fusion_training.train(config, tmp_path / 'fusion', pair_root, file)
     before = load_file(out)

@@ -7,14 +7,19 @@ import torch
 from degfusion_ros.models.dgmoe import DgMoe, TASKS
 from degfusion_ros.models.guidance import VECTOR_SIZE
 
+SMALL = {'visible': (8, 8, 16, 16), 'thermal': (8, 8, 8, 8), 'decoder': (8, 16, 16, 16)}
+
 
 @pytest.fixture(scope='module')
 def network() -> DgMoe:
     torch.manual_seed(0)
-    return DgMoe(width=4).eval()
+    network = DgMoe(**SMALL).eval()
+    for head in (conv for heads in network.heads.values() for conv in heads):
+        torch.nn.init.normal_(head.weight, std=0.1)
+    return network
 
 
-def _pair(batch: int = 1, height: int = 48, width: int = 64):
+def _pair(batch: int = 1, height: int = 96, width: int = 64):
     return torch.rand(batch, 3, height, width), torch.rand(batch, 1, height, width)
 
 
@@ -22,11 +27,11 @@ def _pair(batch: int = 1, height: int = 48, width: int = 64):
 def test_only_wanted_heads_are_computed(network):
     routes = network.route(torch.randn(1, VECTOR_SIZE))
     fused = network(*_pair(), routes, ('fused',))
-    assert fused.unpacked('fused').shape == (1, 3, 48, 64)
+    assert fused.unpacked('fused').shape == (1, 3, 96, 64)
     assert fused.visible is None and fused.thermal is None
     both = network(*_pair(), routes, ('visible', 'thermal'))
-    assert both.fused is None and both.unpacked('visible').shape == (1, 3, 48, 64)
-    assert both.unpacked('thermal').shape == (1, 1, 48, 64)
+    assert both.fused is None and both.unpacked('visible').shape == (1, 3, 96, 64)
+    assert both.unpacked('thermal').shape == (1, 1, 96, 64)
 
 
 @torch.no_grad()
@@ -41,11 +46,7 @@ def test_frames_of_a_batch_are_fused_as_if_alone(network):
 
 
 @torch.no_grad()
-def test_the_vector_changes_the_result():
-    torch.manual_seed(1)
-    network = DgMoe(width=4).eval()
-    for head in network.heads.values():
-        torch.nn.init.normal_(head.weight, std=0.1)
+def test_the_vector_changes_the_result(network):
     pair = _pair()
     one, two = (network(*pair, network.route(torch.randn(1, VECTOR_SIZE) * 5)).fused
                 for _ in range(2))
@@ -54,14 +55,42 @@ def test_the_vector_changes_the_result():
 
 def test_every_block_has_a_router_and_every_parameter_a_gradient():
     torch.manual_seed(0)
-    network = DgMoe(width=4)
+    network = DgMoe(**SMALL)
     for part in ('encoder', *TASKS):
         assert len(network.blocks(part)) == len(network.routers[part])
     out = network(*_pair(32), network.route(torch.randn(32, VECTOR_SIZE) * 5),
                   ('fused', 'visible', 'thermal'))
     (out.fused.square().mean() + out.visible.square().mean() + out.thermal.square().mean()
      ).backward()
-    # an expert that no vector chose has none; router noise moves choices, biases start at zero
-    silent = [n for n, p in network.named_parameters()
-              if p.grad is None and '.first.' not in n]
+    silent = [n for n, p in network.named_parameters() if p.grad is None]
     assert silent == []
+
+
+@torch.no_grad()
+def test_bytes_and_floats_mean_the_same(network):
+    state = network.route(torch.randn(1, VECTOR_SIZE))
+    visible, thermal = (x.mul(255).to(torch.uint8) for x in _pair())
+    told = network(visible, thermal, state)
+    again = network(visible / 255, thermal / 255, state)
+    torch.testing.assert_close(told.fused, again.fused, atol=1e-5, rtol=0)
+    assert told.bytes('fused').shape == (1, 96, 64, 3) and told.bytes('fused').dtype == torch.uint8
+
+
+@torch.no_grad()
+def test_the_steered_network_in_bfloat16_is_the_routed_one():
+    torch.manual_seed(0)
+    network, vector = DgMoe(**SMALL).eval(), torch.randn(1, VECTOR_SIZE)
+    pair = _pair()
+    exact = network(*pair, network.route(vector)).fused
+    fast = network.at(torch.bfloat16)(*pair, network.steer(vector, None, None, torch.bfloat16))
+    assert (fast.fused.float() - exact).abs().mean() < 0.01
+
+
+@torch.no_grad()
+def test_without_experts_the_common_ones_are_left(network):
+    vectors = torch.randn(2, VECTOR_SIZE) * 5
+    calm, other = (network.route(v[None], experts=False) for v in vectors)
+    for part in calm:
+        for one, two, block in zip(calm[part], other[part], network.blocks(part)):
+            assert one.first.shape[1] == block.common_hidden
+            assert torch.equal(one.first, two.first)

@@ -5,20 +5,21 @@ import pytest
 import torch
 
 from degfusion_ros.models.enhancement import (
-    pack,
+    FACTOR,
+    Luminance,
     T_MIN,
     ThermalEnhancement,
-    unpack,
     VisibleEnhancement,
 )
+from degfusion_ros.models.network import pack, unpack
 
 
 def test_starts_close_to_the_identity():
     torch.manual_seed(0)
-    image = torch.rand(2, 3, 32, 48)
+    image = pack(torch.rand(2, 3, 32, 48), FACTOR)
     out = VisibleEnhancement()(image)
-    assert (unpack(out.derained) - image).abs().mean() < 0.06
-    assert out.transmission.shape == (2, 1, 8, 12) and out.air_light.shape == (2, 3, 1, 1)
+    assert (out.derained - image).abs().mean() < 0.06
+    assert out.transmission.shape == (2, 1, 8, 12) and out.air_light.shape == (2, 3)
 
 
 def test_dehazing_inverts_the_scattering_model():
@@ -30,8 +31,8 @@ def test_dehazing_inverts_the_scattering_model():
         for p in net.air.parameters():
             p.zero_()
         net.air[-1].bias.fill_(torch.logit(torch.tensor(air)) - 1.4)
-        out = net(scene * t + air * (1 - t))
-    torch.testing.assert_close(unpack(out.dehazed), scene, atol=1e-5, rtol=0)
+        out = net(pack(scene * t + air * (1 - t), FACTOR), debug=True)
+    torch.testing.assert_close(unpack(out.dehazed, FACTOR), scene, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize('r, expected', [(-0.5, 0.95), (0.5, 0.005)])
@@ -39,11 +40,11 @@ def test_curve_brightens_for_negative_r(r, expected):
     # Zero-DCE's iteration; the printed sigmoid (R > 0) could only darken
     net = VisibleEnhancement()
     with torch.no_grad():
-        net.curves[-1].weight.zero_()
-        net.curves[-1].bias.fill_(torch.atanh(torch.tensor(r)))
+        net.curve[-1].weight.zero_()
+        net.curve[-1].bias.fill_(torch.atanh(torch.tensor(r)))
         net.haze[-1].weight.zero_()
         net.haze[-1].bias.fill_(30.0)       # t = 1: no haze
-        out = net(torch.full((1, 3, 32, 32), 0.2))
+        out = net(torch.full((1, 48, 8, 8), 0.2))
     assert out.brightened.mean().item() == pytest.approx(expected, abs=0.02)
 
 
@@ -51,8 +52,8 @@ def test_transmission_is_bounded_and_the_residual_weight_clamped():
     net = VisibleEnhancement()
     with torch.no_grad():
         net.haze[-1].bias.fill_(-50.0)
-        net.residuals[0].omega.fill_(3.0)
-    out = net(torch.rand(1, 3, 32, 32))
+        net.omega[0].fill_(3.0)
+    out = net(torch.rand(1, 48, 8, 8))
     assert out.transmission.min().item() == pytest.approx(T_MIN)
     assert out.dehazed.max() <= 2.0
 
@@ -68,16 +69,43 @@ def test_thermal_sharpening_is_the_laplacian():
         assert net(spot)[0, 0, 4, 4].item() == pytest.approx(0.5 + 0.25 * 4 * 0.2)
 
 
-def test_pack_is_pixel_unshuffle_and_unpack_its_inverse():
-    image = torch.rand(2, 3, 6, 8)
-    assert torch.equal(pack(image), torch.nn.functional.pixel_unshuffle(image, 2))
-    assert torch.equal(unpack(pack(image)), image)
+@pytest.mark.parametrize('stage, picture', [
+    ('dehaze', 'dehazed'), ('brighten', 'brightened'), ('derain', 'derained')])
+def test_a_stage_switched_off_passes_its_input_on(stage, picture):
+    torch.manual_seed(0)
+    net, image = VisibleEnhancement(), torch.rand(1, 48, 8, 8)
+    for part in (net.haze, net.curve, net.rain):
+        torch.nn.init.normal_(part[-1].weight, std=0.3)
+    before = {'dehazed': 'original', 'brightened': 'dehazed', 'derained': 'brightened'}[picture]
+    changed = net(image, debug=True)
+    net.stages -= {stage}
+    passed = net(image, debug=True)
+    assert not torch.allclose(getattr(changed, picture), getattr(changed, before), atol=1e-3)
+    torch.testing.assert_close(getattr(passed, picture), getattr(passed, before))
+
+
+def test_maps_are_interpolated_between_the_cells_centres():
+    net = VisibleEnhancement()
+    ramp = torch.arange(6.0).expand(1, 1, 3, 6)
+    from degfusion_ros.models.enhancement import _interpolated
+    fine = unpack(_interpolated(ramp, net.spread, ramp), FACTOR)[0, 0]
+    want = torch.nn.functional.interpolate(ramp, scale_factor=FACTOR, mode='bilinear')[0, 0]
+    torch.testing.assert_close(fine, want)
+
+
+def test_luminance_is_bt_601_and_grey_goes_to_all_channels():
+    image, light = torch.rand(1, 3, 8, 8), Luminance()
+    want = (image * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    packed = pack(image, FACTOR)
+    torch.testing.assert_close(unpack(light(packed), FACTOR), want)
+    torch.testing.assert_close(unpack(light.add_grey(packed, pack(want, FACTOR)), FACTOR),
+                               image + want)
 
 
 def test_inference_in_bands_equals_training():
     torch.manual_seed(0)
-    net, image = VisibleEnhancement(), torch.rand(1, 3, 160, 32)
-    torch.nn.init.normal_(net.curves[-1].weight, std=0.3)
+    net, image = VisibleEnhancement(), torch.rand(1, 48, 60, 8)
+    torch.nn.init.normal_(net.curve[-1].weight, std=0.3)
     trained = net(image).brightened
     with torch.no_grad():
         torch.testing.assert_close(net(image).brightened, trained, atol=1e-5, rtol=1e-5)
