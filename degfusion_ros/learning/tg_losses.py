@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from degfusion_ros.learning import losses
 from degfusion_ros.learning.loop import TrainingError
+from degfusion_ros.models.labels import LABELS
 from degfusion_ros.models.network import unpack
 from degfusion_ros.models.tg_colour import join
 from degfusion_ros.models.tg_ecnet import TgEcnet
@@ -20,18 +22,22 @@ class Restoration(nn.Module):
     """
     Stage one: the paper's restoration, gradient and balance losses.
 
-    Ours: `chroma`, which the paper does not restore, and `structure`, with which L1 keeps texture.
+    Ours: `chroma`, which the paper does not restore; `structure`, with which L1 keeps texture;
+    `degradation`, by which the prompts learn early and on purpose what the experts need.
     """
 
     def __init__(self, network: TgEcnet, weights: dict[str, float]):
         super().__init__()
         self.network, self.weights = network, weights
         network.fusion.requires_grad_(False)
+        self.severities = nn.ModuleDict({modality: nn.Linear(network.size.prompt, len(names))
+                                         for modality, names in LABELS.items()})
 
     def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return the named losses of frames x crops x 4 x H x W bytes, and their sum 'total'."""
         visible, thermal, bad_visible, bad_thermal = crops(batch)
-        state, chosen = self.network.steering(batch['views'], fusing=False)
+        prompts = self.network.prompt(batch['views'])
+        state, chosen = self.network.steering(prompts, fusing=False)
         restored = self.network.restore(bad_visible, bad_thermal, state)
         factor = self.network.size.factor
         with torch.autocast(visible.device.type, enabled=False):
@@ -44,8 +50,15 @@ class Restoration(nn.Module):
                 'gradient': lambda: sum(gradient_distance(x, y) for x, y in pairs),
                 'structure': lambda: sum(losses.structure_loss(x, y).mean() for x, y in pairs),
                 'chroma': lambda: (losses.chroma(colours) - losses.chroma(visible)).abs().mean(),
+                'degradation': lambda: self.misjudged(prompts.float(), batch['severity']),
                 'balance': lambda: balance(restored.gates or chosen[0]),
             }, self.weights)
+
+    def misjudged(self, prompts: torch.Tensor, severity: torch.Tensor) -> torch.Tensor:
+        """Cross entropy of what a linear layer reads off the prompts, and the true severities."""
+        told = torch.cat([self.severities[modality](part) for modality, part in
+                          zip(LABELS, prompts.chunk(2))], dim=1)
+        return functional.binary_cross_entropy_with_logits(told, severity)
 
 
 class FusionStage(nn.Module):
@@ -65,7 +78,7 @@ class FusionStage(nn.Module):
     def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return the named losses of frames x crops x 4 x H x W bytes, and their sum 'total'."""
         visible, thermal, bad_visible, bad_thermal = crops(batch)
-        state, chosen = self.network.steering(batch['views'])
+        state, chosen = self.network.steering(self.network.prompt(batch['views']))
         with torch.no_grad():
             restored = self.network.restore(bad_visible, bad_thermal, state)
         packed, gates = self.network.fusion(restored, state)

@@ -24,14 +24,17 @@ class Prompts(nn.Module):
         # mean and maximum of each of the view's four tiles
         self.norm = nn.LayerNorm(24 * width)
         self.choose = nn.Linear(24 * width, words)
-        self.dictionary = nn.Parameter(torch.randn(words, size))
+        # a fresh mix of all words is of the size of one number in a normalised layer
+        self.dictionary = nn.Parameter(torch.randn(words, size) * words ** 0.5)
 
     def forward(self, views: torch.Tensor) -> torch.Tensor:
         """Judge uint8 views, F x 3 x 224 x 224; returns prompts, F x `size`, float32."""
         seen = self.look(views.to(self.dictionary.dtype).div(127.5).sub(1)).float()
         tiles = torch.cat([nn.functional.adaptive_avg_pool2d(seen, 2),
                            nn.functional.adaptive_max_pool2d(seen, 2)], dim=1).flatten(1)
-        return self.choose(self.norm(tiles)).float().softmax(dim=1) @ self.dictionary.float()
+        shares = self.choose(self.norm(tiles)).float().softmax(dim=1)
+        with torch.autocast(views.device.type, enabled=False):
+            return shares @ self.dictionary.float()
 
 
 class Tone(nn.Module):

@@ -12,7 +12,8 @@ TINY = {'widths': (8, 8, 12, 16), 'decoder_widths': (8, 8, 12), 'encoder_blocks'
         'heads': (1, 1, 1, 2), 'prompt': 8, 'words': 4}
 PIXEL = {**TINY, 'gate': 'pixel', 'expert_kernels': (1, 1, 1), 'factor': 1, 'tone': False,
          'kinds': ('attention',) * 4, 'experts': 4, 'fusion_levels': 1}
-RESTORATION = {'restoration': 1.0, 'gradient': 1.0, 'structure': 1.0, 'chroma': 1.0, 'balance': 0.1}
+RESTORATION = {'restoration': 1.0, 'gradient': 1.0, 'structure': 1.0, 'chroma': 1.0,
+               'degradation': 1.0, 'balance': 0.1}
 FUSION = {'pixel': 1.0, 'max': 1.0, 'gradient': 1.0, 'strongest': 1.0, 'structure': 1.0,
           'fidelity': 1.0, 'warmth': 1.0, 'artefact': 1.0, 'range': 1.0, 'balance': 0.1}
 
@@ -20,7 +21,8 @@ FUSION = {'pixel': 1.0, 'max': 1.0, 'gradient': 1.0, 'strongest': 1.0, 'structur
 @pytest.fixture
 def batch():
     torch.manual_seed(0)
-    return {'views': torch.randint(0, 256, (3, 2, 3, 224, 224), dtype=torch.uint8),
+    return {'severity': torch.rand(3, 10),
+            'views': torch.randint(0, 256, (3, 2, 3, 224, 224), dtype=torch.uint8),
             'clean': torch.randint(0, 256, (3, 2, 4, 32, 32), dtype=torch.uint8),
             'degraded': torch.randint(0, 256, (3, 2, 4, 32, 32), dtype=torch.uint8)}
 

@@ -33,6 +33,10 @@ def _pair(batch: int = 1, height: int = 32, width: int = 64):
             torch.randint(0, 256, (batch, 1, height, width), dtype=torch.uint8))
 
 
+def _state(network: TgEcnet, views: torch.Tensor):
+    return network.steering(network.prompt(views))[0]
+
+
 def _views(frames: int):
     views = torch.randint(0, 256, (frames, 2, 3, 224, 224), dtype=torch.uint8)
     views[::2] //= 4
@@ -57,10 +61,10 @@ def test_only_wanted_images_are_made(size):
 def test_frames_of_a_batch_are_fused_as_if_alone(size):
     network, views = _network(size), _views(2)
     visible, thermal = _pair(4)
-    together = network(visible, thermal, network.steering(views)[0], OUTPUTS)
+    together = network(visible, thermal, _state(network, views), OUTPUTS)
     for i in range(2):
         own = slice(2 * i, 2 * i + 2)
-        alone = network(visible[own], thermal[own], network.steering(views[i:i + 1])[0], OUTPUTS)
+        alone = network(visible[own], thermal[own], _state(network, views[i:i + 1]), OUTPUTS)
         for name in OUTPUTS:
             torch.testing.assert_close(getattr(together, name)[own], getattr(alone, name),
                                        atol=1e-4, rtol=1e-3)
@@ -100,7 +104,7 @@ def test_bytes_and_floats_are_the_same_image():
 def test_a_fresh_network_restores_what_it_is_given_and_averages():
     network, (visible, thermal) = TgEcnet(**TINY), _pair()
     with torch.no_grad():
-        out = network(visible, thermal, network.steering(_views(1))[0], OUTPUTS)
+        out = network(visible, thermal, _state(network, _views(1)), OUTPUTS)
     torch.testing.assert_close(out.unpacked('visible'), visible / 255, atol=0.03, rtol=0)
     torch.testing.assert_close(out.unpacked('thermal'), thermal / 255, atol=0.03, rtol=0)
 
@@ -115,7 +119,7 @@ def published() -> TgEcnet:
 def test_the_published_size(published):
     count = sum(p.numel() for p in published.parameters())
     assert count == 38_745_406          # the public code's: 40.2 million
-    state = published.steering(_views(1))[0]
+    state = _state(published, _views(1))
     with FlopCounterMode(display=False) as counted, torch.no_grad():
         published(*_pair(1, 16, 16), state, OUTPUTS)
     # all of it is linear in the pixels
@@ -129,11 +133,11 @@ def test_the_compact_size():
     assert TgEcnet(**settings).config == network.config
     assert 1e6 < sum(p.numel() for p in network.parameters()) < 4e6
     with FlopCounterMode(display=False) as counted:
-        network(*_pair(1, 64, 64), network.steering(_views(1))[0], OUTPUTS)
+        network(*_pair(1, 64, 64), _state(network, _views(1)), OUTPUTS)
     assert counted.get_total_flops() / 2e9 * (640 * 512) / (64 * 64) < 40
 
 
 def test_the_published_size_learns(published):
-    out = published(*_pair(1, 16, 16), published.steering(_views(1))[0], OUTPUTS)
+    out = published(*_pair(1, 16, 16), _state(published, _views(1)), OUTPUTS)
     sum((getattr(out, name) - 0.5).square().mean() for name in OUTPUTS).backward()
     assert all(p.grad is not None for n, p in published.named_parameters())
