@@ -9,6 +9,8 @@ from typing import Any
 
 JUMP_NS = 1_000_000_000  # a stamp this far back is another time, not a late frame
 JUMP_RUN = 5  # so are this many ascending stamps in a row behind the newest (a short bag loops)
+MEMORY_NS = 10_000_000_000  # a stream that was out of order is trusted again after as long
+STRAYS = 1  # as many late frames in that time change nothing
 EARLY = 0.8  # the next frame comes no earlier than this share of the shortest recent interval
 
 
@@ -38,6 +40,8 @@ class Arrivals:
         self._last_ns = 0
         self._run = 0
         self._intervals = deque(maxlen=8)
+        self._advances = deque(maxlen=32)  # (stamp, arrival) of the frames that were the newest
+        self._late = deque(maxlen=64)  # (arrival, how late) of those that came out of order
 
     def jumped_back(self, stamp_ns: int) -> bool:
         """Return whether this stamp starts another time; call it once for every frame."""
@@ -45,6 +49,28 @@ class Arrivals:
         self._run = self._run + 1 if behind and stamp_ns > self._last_ns else int(behind)
         self._last_ns = stamp_ns
         return behind and (self.newest_ns - stamp_ns > JUMP_NS or self._run >= JUMP_RUN)
+
+    def note(self, stamp_ns: int, now_ns: int) -> None:
+        """Learn how far out of order the stream is; call it for every frame of this time."""
+        passed = next((arrival for stamp, arrival in self._advances if stamp > stamp_ns), None)
+        if passed is not None:
+            self._late.append((now_ns, now_ns - passed))
+        elif self.newest_ns is None or stamp_ns > self.newest_ns:
+            self._advances.append((stamp_ns, now_ns))
+
+    def disorder_ns(self, now_ns: int) -> int:
+        """Return for how long after a frame earlier ones may still come: 0 in a tidy stream."""
+        while self._late and self._late[0][0] < now_ns - MEMORY_NS:
+            self._late.popleft()
+        late = sorted(lateness for _, lateness in self._late)
+        return late[-1 - STRAYS] if len(late) > STRAYS else 0
+
+    def is_past(self, stamp_ns: int, now_ns: int) -> bool:
+        """Tell whether no frame before this stamp is to come."""
+        stride = max(1, int(EARLY * (self.period_ns or 0)))
+        passed = next((arrival for stamp, arrival in self._advances
+                       if stamp + stride >= stamp_ns), None)
+        return passed is not None and now_ns >= passed + self.disorder_ns(now_ns)
 
     def knows(self, stamp_ns: int) -> bool:
         """Return whether a frame of this stamp waits or is the newest."""
@@ -72,10 +98,3 @@ class Arrivals:
     def period_ns(self) -> int | None:
         """The shortest recent interval between stamps, None while too few are known."""
         return min(self._intervals) if len(self._intervals) >= 3 else None
-
-    @property
-    def next_ns(self) -> int | None:
-        """The earliest stamp that may still come in order, None before the first frame."""
-        if self.newest_ns is None:
-            return None
-        return self.newest_ns + max(1, int(EARLY * (self.period_ns or 0)))

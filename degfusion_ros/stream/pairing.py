@@ -96,7 +96,7 @@ class Pairer:
             frame = self._references.waiting[0]
             # Pairs leave in stamp order, so an early frame waits no longer than a later one.
             over = in_vain or self.next_deadline_ns() <= now_ns
-            decided, partner, yielded = self._decide(frame, over)
+            decided, partner, yielded = self._decide(frame, over, now_ns)
             if not decided:
                 break
             done += self._emit(frame, partner, yielded, alone)
@@ -158,6 +158,7 @@ class Pairer:
             self._lag_ends_ns = now_ns + JUMP_NS
         if arrivals.knows(frame.stamp_ns):
             return 'duplicate'
+        arrivals.note(frame.stamp_ns, now_ns)
         if arrivals is self._references:
             too_late = self._decided_ns is not None and frame.stamp_ns <= self._decided_ns
             if self._alone_ns is not None:  # the output shall not go back in time
@@ -176,10 +177,12 @@ class Pairer:
         self._lagging = None
         return False
 
-    def _decide(self, frame, over) -> tuple[bool, Frame | None, Frame | None]:
+    def _decide(self, frame, over, now_ns) -> tuple[bool, Frame | None, Frame | None]:
         """Return whether the wait is over, the partner, and one left to a nearer reference."""
         best = self._nearest(frame)
-        if not (over or self._is_final(frame, best)):
+        disorder_ns = self._references.disorder_ns(now_ns)  # an earlier reference may come
+        settled = now_ns + self._wait_ns >= frame.deadline_ns + disorder_ns
+        if not (over or settled and self._is_final(frame, best, now_ns)):
             return False, None, None
         if best is None or best.stamp_ns <= frame.stamp_ns:
             return True, best, None
@@ -194,15 +197,14 @@ class Pairer:
             return True, best, None
         if self._nearest(rival) is not best:
             return True, best, None
-        if not (over or self._is_final(rival, best)):
+        if not (over or self._is_final(rival, best, now_ns)):
             return False, None, None
         return True, self._nearest(frame, before_ns=best.stamp_ns), best
 
-    def _is_final(self, frame, best) -> bool:
+    def _is_final(self, frame, best, now_ns) -> bool:
         """Return whether no frame still to come can be nearer than `best`."""
-        next_ns = self._others.next_ns
         reach_ns = self._max_dt_ns + 1 if best is None else abs(best.stamp_ns - frame.stamp_ns)
-        return next_ns is not None and next_ns >= frame.stamp_ns + reach_ns
+        return self._others.is_past(frame.stamp_ns + reach_ns, now_ns)
 
     def _nearest(self, frame, before_ns=None) -> Frame | None:
         ahead = [] if self._ahead is None else [self._ahead]

@@ -224,3 +224,36 @@ def test_wrong_arguments_are_named(options, words):
         Pairer(**options)
     with pytest.raises(ValueError, match='lidar'):
         Pairer().add('lidar', 1, None, 0)
+
+
+def shuffled(events, late_ms, every):
+    """Let every so many frames of each stream arrive late, after the one behind it."""
+    counts = dict.fromkeys(('visible', 'thermal'), 0)
+    late = []
+    for arrival, stream, stamp in events:
+        counts[stream] += 1
+        late.append((arrival + late_ms * MS * (counts[stream] % every == 0), stream, stamp))
+    return sorted(late)
+
+
+def test_a_stream_out_of_order_is_given_the_time_it_takes():
+    watched = play(shuffled(cameras(30, 30, 12, 4), 45, 7), wait_ns=150 * MS)
+    lost = sum(watched.pairer.dropped['visible'].values())
+    assert lost <= 3 and len(watched.pairs) == 360 - lost  # until it is known
+    assert [abs(pair.delta_ns) for pair in watched.pairs[60:]] == [4 * MS] * (300 - lost)
+
+
+def test_a_tidy_stream_pays_nothing_for_one_frame_out_of_order():
+    events = cameras(30, 30, 4, 4)
+    arrival, stream, stamp = events[100]
+    events[100] = (arrival + 80 * MS, stream, stamp)
+    watched = play(sorted(events), wait_ns=150 * MS)
+    assert sorted(watched.latencies)[len(watched.latencies) * 9 // 10] == 4 * MS
+
+
+def test_order_is_trusted_again_after_a_while():
+    events = shuffled(cameras(30, 30, 3, 4), 45, 7) + [
+        (arrival + 3000 * MS, stream, stamp + 3000 * MS)
+        for arrival, stream, stamp in cameras(30, 30, 15, 4)]
+    watched = play(sorted(events), wait_ns=150 * MS)
+    assert max(watched.latencies[-90:-1]) == 4 * MS < 30 * MS < watched.latencies[85]
