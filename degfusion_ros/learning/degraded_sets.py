@@ -10,6 +10,7 @@ import multiprocessing
 import os
 from pathlib import Path
 import signal
+import threading
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from degfusion_ros.learning import effects
 from degfusion_ros.learning.folders import DataError, Pair, read
 from degfusion_ros.learning.set_plan import CLEAN, Task
 
+_ending = threading.Event()     # the parent's own, in a process of the pool
 MODALITIES = ('visible', 'thermal')
 Key = tuple[str, str, str]      # split, condition, name: no two rows share one
 
@@ -68,7 +70,8 @@ def build(tasks: Sequence[Task], output: Path, seed: int, manifest: Manifest,
     a process dies, and lets OSError (a full disk) through; both leave only whole files behind.
     """
     context = multiprocessing.get_context('spawn')      # OpenCV's threads do not survive a fork
-    with ProcessPoolExecutor(jobs, context, initializer=_start) as pool:
+    ending = context.Event()
+    with ProcessPoolExecutor(jobs, context, initializer=_start, initargs=(ending,)) as pool:
         try:
             # no list of the futures is kept: a finished one is to be forgotten with its lines
             for future in as_completed([pool.submit(produce, task, output, seed,
@@ -81,12 +84,21 @@ def build(tasks: Sequence[Task], output: Path, seed: int, manifest: Manifest,
             raise SetError('a process was killed, perhaps for memory: run the command again '
                            'with fewer --jobs; it goes on from here') from error
         finally:
+            ending.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start() -> None:
+def _start(ending) -> None:
+    global _ending
+    _ending = ending
     signal.signal(signal.SIGINT, signal.SIG_IGN)    # the parent is told, and ends the pool
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
+
+
+def _leave_with_parent() -> None:
+    multiprocessing.parent_process().join()     # else a killed parent leaves its pool waiting
+    os._exit(1)
 
 
 def _known(task: Task, manifest: Manifest) -> dict[Key, str]:
@@ -100,6 +112,8 @@ def produce(task: Task, output: Path, seed: int, known: dict[Key, str]) -> dict[
         source = _source_digests(task.pair)
         lines, clean = {}, None
         for split, condition in task.wanted:
+            if _ending.is_set():
+                break       # interrupted: nobody reads this result any more
             key = split, condition, task.pair.name
             line = known.get(key)
             if line is None or not _still_there(json.loads(line), source, output):

@@ -28,7 +28,7 @@ class Border(NamedTuple):
 
 @dataclass(frozen=True)
 class Pair:
-    """One visible-thermal pair on disk; `name` is unique within a split."""
+    """One visible-thermal pair on disk; no two of a dataset share a `name`."""
 
     name: str
     visible: Path

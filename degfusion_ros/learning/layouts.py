@@ -7,7 +7,7 @@ own release, and the package's own SET/visible with SET/thermal.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from degfusion_ros.learning.folders import Border, DataError, find_pairs, images_in, Pair
@@ -60,6 +60,8 @@ def find(root: Path, layout: str = 'auto') -> Found:
     tried = LAYOUTS if layout == 'auto' else (layout,)
     for name in tried:
         found = Found('TNO', tno_pairs(root)) if name == 'TNO' else _listed(root, name)
+        if len({pair.name for pair in found.pairs}) < len(found.pairs):     # 00001 in every split
+            found.pairs = [replace(p, name=f'{p.split}_{p.name}') for p in found.pairs]
         if found.pairs:
             return found
     shapes = '; '.join(f'{name}: {_shape(name)}' for name in tried)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a benchmark set is to hold: which pair goes into which split under which conditions."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 import hashlib
@@ -53,12 +54,10 @@ def plan(pairs: Sequence[Pair], recipe: Recipe) -> list[Task]:
 
     A scene is in one split as a whole: the published one, else by a hash of its name, so that
     more images leave the others where they are. Composites are of test scenes. Raises DataError
-    when two pairs of a split share a name.
+    when two pairs share a name.
     """
-    names = [(pair.split, pair.name) for pair in pairs]
-    twice = next((name for i, (split, name) in enumerate(sorted(names))
-                  if i and sorted(names)[i - 1] == (split, name)), None)
-    if twice:
+    twice = next((n for n, count in Counter(p.name for p in pairs).items() if count > 1), None)
+    if twice is not None:
         raise DataError(f'{twice}: two pairs have this name; give their folders one by one')
     scenes = [_scene(pair, recipe.sequence) for pair in pairs]
     splits = [_split(pair, scene, recipe, alone=len(set(scenes)) == 1)

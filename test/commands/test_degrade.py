@@ -2,7 +2,12 @@
 """`degrade` through the real command line."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
+import cv2
 import pytest
 
 from degfusion_ros.__main__ import main
@@ -76,3 +81,22 @@ def test_an_unknown_layout_and_another_recipe_fail_in_a_line(pair_root, tmp_path
     assert _degrade(pair_root, tmp_path / 'out', '--conditions', 'haze', '--seed', '1') == 1
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert 'another seed' in line
+
+
+@pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGKILL])
+def test_an_ended_run_leaves_no_process_and_no_half_image(how, pair_root, tmp_path):
+    out = tmp_path / 'out'
+    street = pair_root / 'street'
+    run = subprocess.Popen(
+        [sys.executable, '-m', 'degfusion_ros', 'degrade', '--visible', street / 'visible',
+         '--thermal', street / 'thermal', '--output', out, '--jobs', '2'],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not list(out.glob('*/*/thermal/*.png')) and run.poll() is None:
+        time.sleep(0.05)
+    run.send_signal(how)
+    _, told = run.communicate(timeout=60)       # ends when no process holds the pipe any more
+    if how is signal.SIGINT:
+        assert run.returncode == 1 and told.strip().splitlines()[-1] == 'degfusion: interrupted'
+        assert {p.name for p in out.rglob('*.part')} <= {'manifest.jsonl.part'}
+    assert not (out / 'manifest.jsonl').exists()
+    assert all(cv2.imread(str(p)) is not None for p in out.rglob('*.png'))

@@ -27,7 +27,7 @@ RELEASES = {
     'DroneVehicle': (['train/trainimg/00001.jpg', 'train/trainimgr/00001.jpg',
                       'val/valimg/00001.jpg', 'val/valimgr/00001.jpg',
                       'test/testimg/00002.jpg', 'test/testimgr/00002.jpg'],
-                     [('00001', 'train'), ('00001', 'val'), ('00002', 'test')]),
+                     [('train_00001', 'train'), ('val_00001', 'val'), ('test_00002', 'test')]),
     'DeMMI-RF': (['Train/visible/M3FD/00001.png', 'Train/infrared/M3FD/00001.png',
                   'Train/degrad/haze/M3FD/00001.png', 'test/denoise/LLVIP/input/190001.png',
                   'test/denoise/LLVIP/visible/190001.png',

@@ -53,7 +53,8 @@ def test_another_pair_moves_none_to_another_split(numbers, other):
 
 
 def test_published_splits_hold():
-    tasks = plan(pairs(5, 'train') + pairs(4, 'test') + pairs(3, 'val'), RECIPE)
+    tasks = plan(pairs(5, 'train', form='a{}') + pairs(4, 'test', form='b{}')
+                 + pairs(3, 'val', form='c{}'), RECIPE)
     assert [t.wanted[0][0] for t in tasks] == ['train'] * 5 + ['test'] * 4 + ['val'] * 3
     assert {t.wanted[0][0] for t in plan(pairs(5, 'train'), Recipe(('haze',), split='test'))
             } == {'test'}
