@@ -30,6 +30,7 @@ class Registration:
     def __init__(self, geometry: Plane | Rig | None = None):
         self.geometry = geometry
         self.covered = 1.0  # share of the output that the thermal camera sees
+        self.seen: np.ndarray | None = None  # that part of the last output as 1, uint8 HxW
         self._made_for: tuple | None = None
         if geometry is not None and geometry.thermal_size and geometry.visible_size:
             self._prepare(geometry.thermal_size, geometry.visible_size, geometry.visible_size)
@@ -67,7 +68,7 @@ class Registration:
         self._prepare(thermal.shape[::-1], visible_size[::-1], output_size[::-1])
         result = cv2.remap(thermal, *self._maps, cv2.INTER_LINEAR)
         if self._unseen.size:
-            mean = cv2.mean(result, self._seen)[0]
+            mean = cv2.mean(result, self.seen)[0]
             pixels = result.reshape(-1)
             repeated = pixels[self._unseen].astype(np.float32)
             pixels[self._unseen] = mean + self._repeated_share * (repeated - mean)
@@ -93,8 +94,8 @@ class Registration:
         found = np.clip(np.nan_to_num(found), 0, edge).astype(np.float32)
         # Fixed-point maps: a third of the time, steps of 1/32 pixel.
         self._maps = cv2.convertMaps(found.reshape(output[1], output[0], 2), None, cv2.CV_16SC2)
-        self._seen = seen.reshape(output[::-1]).astype(np.uint8)
-        away = cv2.distanceTransform(1 - self._seen, cv2.DIST_L2, 3).ravel()
+        self.seen = seen.reshape(output[::-1]).astype(np.uint8)
+        away = cv2.distanceTransform(1 - self.seen, cv2.DIST_L2, 3).ravel()
         self._unseen = np.flatnonzero(~seen)
         self._repeated_share = np.exp(-away[self._unseen] / (FADE * output[0]))
         self._made_for = thermal, visible, output

@@ -56,6 +56,11 @@ def load(path: str | Path) -> Plane | Rig:
                _numbers(path, content, 'translation_m', (3,), [0, 0, 0]), _depth(path, content))
 
 
+def load_camera(path: str | Path) -> Lens:
+    """Read what camera_calibration wrote for one camera; raise RegistrationError."""
+    return _lens(path, {'camera': _read(path)}, 'camera')
+
+
 def save(path: str | Path, geometry: Plane | Rig, residual_px: float) -> None:
     """Write a registration file, whole or not at all; raises OSError."""
     content: dict[str, object] = {}
@@ -86,7 +91,7 @@ def _read(path) -> dict:
     except (yaml.YAMLError, UnicodeDecodeError):
         raise _error(path, 'is not YAML: write it as `homography: [[..], [..], [..]]`') from None
     if not isinstance(content, dict):
-        raise _error(path, 'has no `homography` or `rotation`: write it with calibrate')
+        raise _error(path, 'has no keys: write it with calibrate')
     return content
 
 

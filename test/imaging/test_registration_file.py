@@ -6,7 +6,12 @@ import yaml
 
 from degfusion_ros.imaging.geometry import Plane, Rig
 from degfusion_ros.imaging.lens import Lens
-from degfusion_ros.imaging.registration_file import load, RegistrationError, save
+from degfusion_ros.imaging.registration_file import (
+    load,
+    load_camera,
+    RegistrationError,
+    save,
+)
 
 SHIFT = [[1, 0, 30], [0, 1, -10], [0, 0, 1]]
 CAMERA = {  # as camera_calibration writes it
@@ -63,6 +68,13 @@ def test_bad_cameras_are_named_with_the_cause(tmp_path, change, words):
     assert 'bad.yaml' in str(caught.value) and '\n' not in str(caught.value)
 
 
+def test_one_camera_is_read_as_camera_calibration_wrote_it(tmp_path):
+    lens = load_camera(write(tmp_path / 'boson.yaml', CAMERA))
+    assert lens.size == (640, 480) and lens.matrix[0, 0] == 500
+    with pytest.raises(RegistrationError, match='boson.yaml.*camera_matrix'):
+        load_camera(write(tmp_path / 'boson.yaml', CAMERA | {'camera_matrix': None}))
+
+
 def test_a_size_that_contradicts_the_camera_is_refused(tmp_path):
     with pytest.raises(RegistrationError, match='thermal_size'):
         load(write(tmp_path / 'r.yaml', {'homography': SHIFT, 'thermal_camera': CAMERA,
@@ -104,8 +116,8 @@ def test_whatever_the_file_holds_is_geometry_or_one_line(tmp_path_factory, conte
 @pytest.mark.parametrize('text, words', [
     ('homography: [[1, 0', 'not YAML'),
     ('\x00', 'not YAML'),
-    ('- 1', 'no `homography`'),
-    ('', 'no `homography`'),
+    ('- 1', 'no keys'),
+    ('', 'no keys'),
     ('matrix: 3', 'unknown keys matrix'),
     ('thermal_size: [3, 4]', 'no `homography`'),
     (f'homography: {SHIFT}\nrotation: {SHIFT}', 'both'),

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pairs that `calibrate` works on, from two folders or a bag, as gray pictures."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from degfusion_ros import bags
+from degfusion_ros.imaging import encodings
+from degfusion_ros.imaging.calibration import CalibrationError
+from degfusion_ros.imaging.thermal import ThermalScaler
+from degfusion_ros.learning.pairs import find_pairs
+
+Pairs = list[tuple[np.ndarray, np.ndarray]]
+
+
+def from_folders(visible: Path, thermal: Path, count: int, crop: tuple[int, int]) -> Pairs:
+    """
+    Return up to `count` pairs with the same file stem, spread evenly, as uint8 HxW.
+
+    crop: telemetry rows to cut off the top and the bottom of thermal pictures. Raise DataError,
+    CalibrationError.
+    """
+    found = find_pairs(visible, thermal)
+    pairs = []
+    for stem in _spread(list(found), count):
+        paths = found[stem]
+        flags = cv2.IMREAD_GRAYSCALE, cv2.IMREAD_UNCHANGED
+        pictures = [cv2.imread(str(path), flag) for path, flag in zip(paths, flags)]
+        for path, picture in zip(paths, pictures):
+            if picture is None:
+                raise CalibrationError(f'{path}: not a readable image')
+        heat = pictures[1]
+        if heat.ndim == 3:
+            heat = cv2.cvtColor(heat[..., :3], cv2.COLOR_BGR2GRAY)
+        pairs.append(_pair(stem, pictures[0], heat, crop, pairs))
+    return pairs
+
+
+def from_bag(bag: Path, topics: tuple[str, str], count: int, crop: tuple[int, int],
+             max_dt_s: float) -> Pairs:
+    """
+    Return up to `count` pairs of nearest stamps, spread evenly over a bag, as uint8 HxW.
+
+    topics: the visible and the thermal image topic. max_dt_s: how far apart a pair's stamps may
+    be. Raise BagError, FrameError, CalibrationError.
+    """
+    stamps: dict[str, list[int]] = {topic: [] for topic in topics}
+    for message in bags.read(bag, list(topics)):
+        stamps[message.topic].append(bags.stamp_ns(message.raw))
+    near = _nearest(*(np.array(stamps[topic]) for topic in topics), max_dt_s)
+    if not near:
+        raise CalibrationError(f'{bag}: no two frames of {" and ".join(topics)} are within '
+                               f'{max_dt_s} s: check the stamps, or raise --max-dt-s')
+    wanted = _spread(near, count)
+    needed = [{pair[side] for pair in wanted} for side in (0, 1)]
+    seen, pictures = [0, 0], ({}, {})
+    for message in bags.read(bag, list(topics)):
+        side = topics.index(message.topic)
+        if seen[side] in needed[side]:
+            pictures[side][seen[side]] = _decoded(message, side)
+        seen[side] += 1
+    pairs: Pairs = []
+    for there, here in wanted:
+        pairs.append(_pair(f'{bag}, frame {there}', pictures[0][there], pictures[1][here], crop,
+                           pairs))
+    return pairs
+
+
+def _spread(items, count):
+    """Return `count` items evenly spaced, all if there are fewer."""
+    picked = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[index] for index in picked]
+
+
+def _nearest(visible, thermal, max_dt_s) -> list[tuple[int, int]]:
+    """Return the indices of frames whose stamps (ns) are nearest and near enough."""
+    if not thermal.size:
+        return []
+    found = [(index, int(np.abs(thermal - stamp).argmin())) for index, stamp in enumerate(visible)]
+    return [(index, other) for index, other in found
+            if abs(thermal[other] - visible[index]) <= max_dt_s * 1e9]
+
+
+def _decoded(message, side) -> np.ndarray:
+    frame = bags.deserialize(message.raw, message.msgtype)
+    if message.msgtype == bags.IMAGE:
+        encoding = frame.encoding
+        array = encodings.decode(frame.data, frame.height, frame.width, frame.step, encoding,
+                                 bool(frame.is_bigendian))
+    else:
+        array, encoding = encodings.decode_compressed(frame.data, frame.format)
+    if side == 1:
+        return encodings.to_thermal(array, encoding)
+    return cv2.cvtColor(encodings.to_visible(array, encoding), cv2.COLOR_RGB2GRAY)
+
+
+def _pair(name, visible, heat, crop, before) -> tuple[np.ndarray, np.ndarray]:
+    """Return a pair as uint8, of the size of those before."""
+    scaled = ThermalScaler(smoothing=0, crop_top=crop[0], crop_bottom=crop[1])(heat)
+    pair = visible, (255 * scaled).round().astype(np.uint8)
+    for picture, first in zip(pair, before[0] if before else pair):
+        if picture.shape != first.shape:
+            raise CalibrationError(f'{name}: a picture of {picture.shape[1]}x{picture.shape[0]} '
+                                   f'among others of {first.shape[1]}x{first.shape[0]}: give '
+                                   'pairs of one camera')
+    return pair
