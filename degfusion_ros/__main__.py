@@ -13,6 +13,8 @@ COMMANDS = {
     'evaluate': ('degfusion_ros.commands.evaluate', 'measure fused images; tables and a report'),
     'fuse': ('degfusion_ros.commands.fuse', 'fuse and restore two folders of images'),
     'degrade': ('degfusion_ros.commands.degrade', 'build a benchmark set from clean pairs'),
+    'pairing-report': ('degfusion_ros.commands.pairing_report',
+                       'pair simulated cameras by our policy and message_filters\''),
     'train': ('degfusion_ros.commands.train', 'train the guidance or the fusion network'),
 }
 
