@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 import hashlib
 
+import cv2
+import numpy as np
+
 from degfusion_ros import __version__
 from degfusion_ros.learning import effects
 from degfusion_ros.learning.draws import seed_of
@@ -80,7 +83,8 @@ def settings(recipe: Recipe, tasks: Sequence[Task]) -> dict:
     """Return what decides the bytes of a set, for a file that tells two runs apart."""
     names = '\n'.join(f'{task.wanted[0][0]}/{task.pair.name}' for task in tasks)
     recipe_told = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(recipe).items()}
-    return {'version': __version__, **recipe_told, 'pairs': len(tasks),
+    return {'version': __version__, 'numpy': np.__version__, 'opencv': cv2.__version__,
+            **recipe_told, 'pairs': len(tasks),
             'names_sha256': hashlib.sha256(names.encode()).hexdigest()}
 
 
