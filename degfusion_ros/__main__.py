@@ -9,6 +9,7 @@ import sys
 # name: (module, what it does). A module is imported only when its command is asked for, so that
 # --help is instant and a missing heavy dependency stops only the command that needs it.
 COMMANDS = {
+    'ablate': ('degfusion_ros.commands.ablate', 'measure a model without each of its parts'),
     'demo': ('degfusion_ros.commands.demo', 'play a drive or a bag through the real node'),
     'evaluate': ('degfusion_ros.commands.evaluate', 'measure fused images; tables and a report'),
     'fuse': ('degfusion_ros.commands.fuse', 'fuse and restore two folders of images'),

@@ -3,7 +3,6 @@
 
 import argparse
 import json
-import os
 from pathlib import Path
 import sys
 
@@ -57,17 +56,17 @@ def run(args: argparse.Namespace) -> int:
     return 1 if report['problems'] else 0
 
 
-def write(output: Path, report: dict, cases: list, pictures: int) -> None:
+def write(output: Path, report: dict, cases: list, pictures: int,
+          plots: dict[str, bytes] | None = None) -> None:
     """Write the JSON, the Markdown tables and the page, each whole or not at all."""
+    from degfusion_ros.commands.fuse import put
     from degfusion_ros.learning import report as tables_of
     from degfusion_ros.learning.report_page import page
     output.mkdir(parents=True, exist_ok=True)
     for name, text in (('evaluation.json', json.dumps(report, indent=1) + '\n'),
                        ('evaluation.md', tables_of.to_markdown(report)),
-                       ('index.html', page(report, cases, pictures))):
-        part = output / f'{name}.part'
-        part.write_text(text, encoding='utf-8')
-        os.replace(part, output / name)
+                       ('index.html', page(report, cases, pictures, plots))):
+        put(output / name, text.encode())
 
 
 def _progress(results: object, count: int) -> object:

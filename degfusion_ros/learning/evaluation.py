@@ -37,19 +37,24 @@ def evaluate(results: dict[str, Path], sources: Sources, manifest: Path | None =
     if not good:
         raise EvaluationError('; '.join(problems))
     pictures, figures = _grouped(good), {}
+    labels: dict[str, dict[str, list]] = {}     # condition, result: (true, told) rows
     for (condition, result), group in pictures.items():
         told = mean(one.figures for one in group)
         if sequence:
             told |= flicker_of([one.case for one in group])
         if truth:
             rows, lines = _labels(results[result], [one.case for one in group], truth)
+            labels.setdefault(condition or ALL, {})[result] = rows
             told |= label_scores.score_labels(rows)
             problems += lines
         figures.setdefault(condition or ALL, {})[result] = told
     means = _means(list(figures), truth)
     for name, over in means.items():
-        figures[name] = {result: mean(figures[c].get(result, {}) for c in over)
-                         for result in results}
+        figures[name] = {
+            # a label's F1 wants the pictures without it too: of all conditions together, no mean
+            result: mean(figures[c].get(result, {}) for c in over) | label_scores.score_labels(
+                row for c in over for row in labels.get(c, {}).get(result, []))
+            for result in results}
     report = {
         'against': 'clean sources' if cases[0].clean_visible else 'inputs',
         'results': {name: str(path) for name, path in results.items()},

@@ -36,10 +36,12 @@ tr.first td, thead th {{ border-top: 1px solid var(--line); }}
 td.best {{ font-weight: 700; color: var(--best); }}
 .grid {{ display: flex; gap: .6rem; flex-wrap: wrap; padding-bottom: .6rem; }}
 figure {{ margin: 0; flex: none; }} figure img {{ width: 280px; display: block; background: #111; }}
+img.plot {{ max-width: 100%; }}
 figcaption {{ max-width: 280px; }} summary {{ cursor: pointer; font-weight: 600; }}
 </style></head><body>
 <h1>Evaluation: {names}</h1><p class="soft">{about}</p>
 {tables}
+{more}
 <h2>Pictures</h2>
 {grids}
 {problems}
@@ -47,13 +49,20 @@ figcaption {{ max-width: 280px; }} summary {{ cursor: pointer; font-weight: 600;
 """
 
 
-def page(report: dict, cases: list[Case], pictures: int = 3) -> str:
-    """Return the page, with up to `pictures` scenes a condition, evenly spread by name."""
+def page(report: dict, cases: list[Case], pictures: int = 3, plots: dict[str, bytes] | None = None,
+         ) -> str:
+    """
+    Return the page, with up to `pictures` scenes a condition, evenly spread by name.
+
+    `plots`: PNG files to show below the tables, by their headings.
+    """
+    more = ''.join(f'<h2>{escape(title)}</h2><img class="plot" alt="{escape(title)}" src="'
+                   f'{_embedded(data, "png")}">' for title, data in (plots or {}).items())
     problems = ''.join(f'<li>{escape(line)}</li>' for line in report['problems'])
     return PAGE.format(
         names=escape(', '.join(report['results'])), about=escape(tables_of.about(report)),
         tables=''.join(_table(table) for table in tables_of.tables(report)),
-        grids=''.join(_grids(report, cases, pictures)),
+        more=more, grids=''.join(_grids(report, cases, pictures)),
         problems=f'<h2>Not scored</h2><ul class="bad">{problems}</ul>' if problems else '')
 
 
@@ -104,11 +113,15 @@ def _scene(cases: list[Case], figures: dict) -> str:
 
 def _figure(caption: str, path: Path, side: str) -> str:
     try:
-        source = f'data:image/jpeg;base64,{base64.b64encode(_jpeg(path, side)).decode()}'
+        source = _embedded(_jpeg(path, side), 'jpeg')
     except ValueError:
         return ''       # named among the problems already
     return (f'<figure><img loading="lazy" src="{source}" alt="{escape(caption)}">'
             f'<figcaption>{escape(caption)}</figcaption></figure>')
+
+
+def _embedded(data: bytes, kind: str) -> str:
+    return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'
 
 
 def _jpeg(path: Path, side: str) -> bytes:

@@ -62,6 +62,9 @@ def test_labels_and_composites_of_a_manifest(tmp_path):
     assert report['figures']['fog']['ours']['label_F1'] == 1
     assert report['figures']['storm']['ours']['label_recall'] == 0.5
     assert report['means']['mean of composite'] == ['storm'] and not report['problems']
+    # all pictures together: noise always found, rain never
+    assert report['figures']['mean']['ours']['label_F1'] == 0.5
+    assert report['figures']['mean']['ours']['label_recall'] == pytest.approx(2 / 3)
     (root / 'out/fog/degradation.jsonl').unlink()
     report, _ = evaluate({'ours': root / 'out'}, sources(root), manifest=path)
     assert 'label_F1' not in report['figures']['fog']['ours']

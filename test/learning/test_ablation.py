@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every part that is switched off is off, and the routed form is the folded one."""
+
+import numpy as np
+import pytest
+import torch
+
+from degfusion_ros.learning import ablation
+from degfusion_ros.models.dgmoe import DgMoe
+
+SIZES = {'visible': (16, 16), 'thermal': (8, 16), 'decoder': (16, 16), 'decoder_blocks': (1, 2)}
+
+
+@pytest.fixture(scope='module')
+def network():
+    torch.manual_seed(0)
+    network = DgMoe(**SIZES).eval()
+    network.requires_grad_(False)
+    for head in network.heads.values():     # a fresh head changes nothing: make it tell
+        for conv in head:
+            torch.nn.init.normal_(conv.weight, std=0.05)
+    network.enhance_thermal.strength.fill_(0.5)
+    return network
+
+
+@pytest.fixture(scope='module')
+def pair():
+    torch.manual_seed(1)
+    return torch.rand(1, 3, 64, 96), torch.rand(1, 1, 64, 96)
+
+
+def fused(form, pair, vector):
+    with torch.inference_mode():
+        state = form.steer(vector, *pair, torch.float32)
+        return form(*pair, state, ('fused', 'visible', 'thermal'))
+
+
+def vector(seed=2):
+    return torch.randn(1, 512, generator=torch.Generator().manual_seed(seed))
+
+
+def test_whole_and_routed_are_the_network(network, pair):
+    forms, told = ablation.variants(network), vector()
+    with torch.inference_mode():
+        state = network.steer(told, None, None, torch.float32)
+        expected = network(*pair, state, ('fused', 'visible', 'thermal'))
+    for name in ('full', 'routed'):
+        made = fused(forms[name], pair, told)
+        for one, other in zip(made[:3], expected[:3]):
+            torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
+
+
+def test_every_part_matters_and_the_network_stays_whole(network, pair):
+    forms, told = ablation.variants(network), vector()
+    whole = fused(forms['full'], pair, told)
+    for name in ('without_pkdm', 'without_dgme', 'without_guidance'):
+        made = fused(forms[name], pair, told)
+        assert (made.fused - whole.fused).abs().max() > 1e-4, name
+    assert network.enhance_visible.stages
+    again = fused(ablation.Ablated(network), pair, told)
+    assert torch.equal(again.fused, whole.fused)
+
+
+def test_without_guidance_no_vector_counts(network, pair):
+    form = ablation.variants(network)['without_guidance']
+    assert torch.equal(fused(form, pair, vector(2)).fused, fused(form, pair, vector(3)).fused)
+
+
+def test_without_pkdm_the_networks_pictures_are_the_cameras(network, pair):
+    form = ablation.variants(network)['without_pkdm']
+    with torch.inference_mode():
+        state = form.steer(vector(), *pair, torch.float32)
+        _, enhanced = form.network.enhance_and_fuse(*pair, state, ('fused',))
+        assert torch.equal(form.network.enhance_thermal(pair[1]), pair[1])
+    kept = 1 + form.network.enhance_visible.omega[2].clamp(-1, 0)
+    torch.testing.assert_close(enhanced.derained, enhanced.brightened, atol=1e-6, rtol=0)
+    assert kept == 0        # as it starts: the stages alone
+
+
+def test_activations_are_the_gates(network):
+    vectors = [vector(i)[0].numpy() for i in range(5)]
+    told, names = ablation.activations(network, vectors), ablation.layers(network)
+    assert told.shape == (len(names), 8) and names[0] == 'encoder 1'
+    assert names[-1] == 'restoration 3' and np.allclose(told.sum(axis=1), 1, atol=1e-6)
+    alone = ablation.activations(network, vectors[:1])
+    assert ((alone > 0).sum(axis=1) == 2).all()
+    gates = network.routers['fusion'][0](torch.from_numpy(vectors[0])[None])
+    row = alone[names.index('fusion 1')]
+    assert row[gates.index[0].numpy()] == pytest.approx(gates.weight[0].numpy())
+
+
+def test_routed_against_folded_on_a_picture(network):
+    rng = np.random.default_rng(0)
+    visible = rng.integers(0, 256, (70, 101, 3), dtype=np.uint8)
+    told = ablation.largest_difference(network, vector()[0].numpy(), visible, visible[..., 0])
+    assert 0 <= told < 1e-4
