@@ -13,6 +13,7 @@ from degfusion_ros.imaging.statistics import pair_statistics
 from degfusion_ros.imaging.thermal import ThermalScaler
 from degfusion_ros.imaging.views import guidance_view
 from degfusion_ros.models import checkpoint
+from degfusion_ros.models.engine import EngineError, OnnxNetwork
 from degfusion_ros.models.guidance import Guidance, Judgement, VECTOR_SIZE
 from degfusion_ros.models.labels import LABELS, THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.network import FusionNetwork
@@ -21,6 +22,7 @@ __all__ = ['Degradation', 'Fuser', 'FuserError', 'Fusion', 'OUTPUTS', 'THERMAL_L
            'VISIBLE_LABELS']
 
 OUTPUTS = ('fused', 'visible', 'thermal')
+ENGINES = ('torch', 'onnxruntime')
 SMALLEST = 32
 _WEIGHTS = Path(__file__).parent / 'weights'
 _PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
@@ -79,25 +81,24 @@ class Fuser:
         self._steer(torch.zeros(1, VECTOR_SIZE, device=device))
 
     @classmethod
-    def load(cls, model: str | Path = 'dgmoe', device: str = 'auto',
-             precision: str = 'auto') -> 'Fuser':
+    def load(cls, model: str | Path = 'dgmoe', device: str = 'auto', precision: str = 'auto',
+             engine: str = 'torch', providers: str = 'cpu') -> 'Fuser':
         """
         Load a shipped model by name, or a .safetensors file by path.
 
         `device`: auto, cpu, cuda or cuda:N. `precision`: auto (the fastest that the device
-        multiplies natively), float32, bfloat16 or float16. Raises FuserError.
+        multiplies natively), float32, bfloat16 or float16. `engine`, which computes the frames:
+        torch, or onnxruntime in float32 on its `providers` cpu, cuda or tensorrt. Raises
+        FuserError.
         """
-        path = Path(model) if str(model).endswith('.safetensors') else \
-            _WEIGHTS / f'{model}.safetensors'
-        if path.parent == _WEIGHTS and not path.is_file():
-            shipped = ', '.join(sorted(p.stem for p in _WEIGHTS.glob('*.safetensors'))) or 'none'
-            raise FuserError(f'model {str(model)!r}: not a shipped model (there are: {shipped}); '
-                             'give one of these or the path of a .safetensors file')
+        path = find_model(model)
         device = _device(device)
-        precision = _precision(precision, device)
+        precision = _precision(precision, device, engine)
         try:
             network, guidance = checkpoint.load(path)
-        except checkpoint.CheckpointError as error:
+            if engine == 'onnxruntime':
+                network = OnnxNetwork(network, providers, torch.get_num_threads())
+        except (checkpoint.CheckpointError, EngineError) as error:
             raise FuserError(str(error)) from error
         return cls(network, guidance, path.stem, device, precision)
 
@@ -145,6 +146,15 @@ class Fuser:
             return Fusion(*(_image(out.bytes(name), size) if name in outputs else None
                             for name in OUTPUTS))
 
+    def stages(self, visible: np.ndarray, thermal: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the network's pictures on the way, if it has any: name -> uint8 HxWx3 or HxW."""
+        visible, thermal = _checked(visible, thermal)
+        size = thermal.shape
+        with torch.inference_mode(), self._autocast():
+            found = self._network.stages(*self._tensors(visible, thermal))
+        return {name: _image(x.mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1), size)
+                for name, x in found.items()}
+
     def warm_up(self, height: int, width: int) -> None:
         """Judge and fuse once at this size, so that the first real frames are not slow."""
         visible = np.zeros((height, width, 3), np.uint8)
@@ -174,6 +184,17 @@ class Fuser:
                               enabled=self._dtype != torch.float32)
 
 
+def find_model(model: str | Path) -> Path:
+    """Return the file of a shipped model's name, a path as it is; FuserError for a wrong name."""
+    path = Path(model) if str(model).endswith('.safetensors') else \
+        _WEIGHTS / f'{model}.safetensors'
+    if path.parent == _WEIGHTS and not path.is_file():
+        shipped = ', '.join(sorted(p.stem for p in _WEIGHTS.glob('*.safetensors'))) or 'none'
+        raise FuserError(f'model {str(model)!r}: not a shipped model (there are: {shipped}); '
+                         'give one of these or the path of a .safetensors file')
+    return path
+
+
 def _device(device: str) -> str:
     if device == 'auto':
         return 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -183,7 +204,13 @@ def _device(device: str) -> str:
                      f'{torch.cuda.device_count()} CUDA devices); use auto or cpu')
 
 
-def _precision(precision: str, device: str) -> str:
+def _precision(precision: str, device: str, engine: str) -> str:
+    if engine not in ENGINES:
+        raise FuserError(f'engine {engine!r}: choose from {", ".join(ENGINES)}')
+    if engine == 'onnxruntime':
+        if precision not in ('auto', 'float32'):
+            raise FuserError(f'precision {precision!r}: the engine onnxruntime takes float32 only')
+        return 'float32'
     if precision == 'auto':
         if device != 'cpu':
             return 'float16'

@@ -21,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     parser.add_argument('--precision', default='auto',
                         help='auto, float32, bfloat16 or float16')
+    parser.add_argument('--debug', action='store_true',
+                        help='also write debug/STEM/: t(x), A and every stage of the enhancement')
 
 
 def run(args: argparse.Namespace) -> int:

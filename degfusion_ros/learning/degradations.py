@@ -167,7 +167,8 @@ def blur(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.nda
         dx, dy = np.cos(angle) * radius * 1.6, np.sin(angle) * radius * 1.6
         cv2.line(kernel, (round(reach - dx), round(reach - dy)),
                  (round(reach + dx), round(reach + dy)), 1.0, 1, cv2.LINE_AA)
-    return cv2.filter2D(image, -1, kernel / max(float(kernel.sum()), 1e-6))
+    # large kernels go through a Fourier transform, which leaves values just below 0
+    return cv2.filter2D(image, -1, kernel / max(float(kernel.sum()), 1e-6)).clip(0, 1)
 
 
 def stripe(thermal: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from degfusion_ros.models.enhancement import (
     Enhanced,
@@ -25,7 +26,7 @@ from degfusion_ros.models.enhancement import (
 from degfusion_ros.models.experts import DGME, Folded, Router, STATE
 from degfusion_ros.models.guidance import VECTOR_SIZE
 from degfusion_ros.models.layers import conv_add, working
-from degfusion_ros.models.network import FusionNetwork, Outputs, pack, unit
+from degfusion_ros.models.network import FusionNetwork, Outputs, pack, unit, unpack
 
 TASKS = ('fusion', 'restoration')
 State = dict[str, list[Folded]]     # 'encoder' or a task -> the folded blocks in their order
@@ -114,25 +115,36 @@ class DgMoe(FusionNetwork):
         """
         return self.enhance_and_fuse(visible, thermal, state, outputs)[0]
 
+    def stages(self, visible: torch.Tensor, thermal: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return PKDM's pictures, its transmission map and its air light (a picture of it)."""
+        enhanced = self.enhance_visible(unit(pack(visible, FACTOR)), debug=True)
+        t = functional.interpolate(enhanced.transmission, scale_factor=FACTOR, mode='bilinear')
+        return {'transmission': t, 'air_light': enhanced.air_light[..., None, None].expand(
+                    -1, -1, *visible.shape[2:]),
+                **{name: unpack(getattr(enhanced, name), FACTOR)
+                   for name in ('dehazed', 'brightened', 'derained')},
+                'sharpened': self.enhance_thermal(unit(thermal))}
+
     def enhance_and_fuse(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
                          outputs: tuple[str, ...], statistics: torch.Tensor | None = None,
                          ) -> tuple[Outputs, Enhanced]:
         """As `forward`; also PKDM's pictures. Crops need the `statistics` of their frames."""
         dtype = self.stems[0].weight.dtype
-        enhanced = self.enhance_visible(unit(pack(visible, FACTOR), dtype), statistics)
-        sharp = pack(self.enhance_thermal(unit(thermal, dtype)), FACTOR)
-        base = enhanced.derained
+        enhanced = self.enhance_visible(unit(pack(visible, FACTOR)), statistics)
+        sharpened = pack(self.enhance_thermal(unit(thermal)), FACTOR)
+        base, sharp = enhanced.derained.to(dtype), sharpened.to(dtype)
         stems = [stem(image) for stem, image in zip(self.stems, (base, sharp))]
-        stems[0] = conv_add(*working(enhanced.original, self.glance.weight), None, stems[0])
+        stems[0] = conv_add(*working(enhanced.original.to(dtype), self.glance.weight), None,
+                            stems[0])
         skips = self._encode(stems, iter(state['encoder']))
         fused = restored = heat = None
         if 'fused' in outputs:
             share, colour = self._decode(skips, 'fusion', state)
             shift = share.sigmoid() * (sharp - self.luminance(base))    # towards the thermal
-            fused = self.luminance.add_grey(base + colour, shift)
+            fused = enhanced.derained + self.luminance.add_grey(colour, shift).float()
         if 'visible' in outputs or 'thermal' in outputs:
             warmth, colour = self._decode(skips, 'restoration', state)
-            restored, heat = base + colour, sharp + warmth
+            restored, heat = enhanced.derained + colour.float(), sharpened + warmth.float()
         return Outputs(fused, restored, heat, FACTOR), enhanced
 
     def _encode(self, stems: list[torch.Tensor],

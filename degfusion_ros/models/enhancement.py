@@ -74,58 +74,58 @@ class VisibleEnhancement(nn.Module):
         mean = torch.eye(3).repeat(1, FACTOR ** 2) / FACTOR ** 2
         self.register_buffer('mean', mean[..., None, None], persistent=False)
         bilinear = _bilinear().repeat_interleave(3, dim=0)
-        colour = torch.eye(3).repeat(FACTOR ** 2, 1)[..., None, None] * bilinear
         self.register_buffer('spread', bilinear, persistent=False)          # 48 x 1 x 3 x 3
-        self.register_buffer('spread_colour', colour, persistent=False)     # 48 x 3 x 3 x 3
 
     def forward(self, image: torch.Tensor, statistics: torch.Tensor | None = None,
                 debug: bool = False) -> Enhanced:
         """
-        Enhance a packed image, B x 48 x h x w in 0..1.
+        Enhance a packed image, B x 48 x h x w in 0..1; its dtype may be finer than the network's.
 
         `statistics` (B x 9) are those of the frame that the image is a crop of; its own if None.
         The dehazed picture is kept in training and with `debug` only.
         """
-        small = functional.conv2d(*working(image, self.mean)).float()
+        dtype = self.mean.dtype
+        small = functional.conv2d(*working(image.to(dtype), self.mean)).float()
         statistics = scene_statistics(small) if statistics is None else statistics
-        t = torch.sigmoid(self.haze(_told(small, statistics, image)).float() + 3.0).clamp(min=T_MIN)
+        t = torch.sigmoid(self.haze(_told(small, statistics, dtype)).float() + 3.0).clamp(min=T_MIN)
         if 'dehaze' not in self.stages:
             t = torch.ones_like(t)
         air = torch.sigmoid(self.air(statistics.float()) + 1.4)
-        # (I - A) / t + A = I s + A (1 - s): linear in what is interpolated, so once for all pixels
-        scale, offset = 1 / t, air[..., None, None] * (1 - 1 / t)
-        scale = scale + 1 + self.omega[0].clamp(-1, 0)
         r = torch.zeros_like(t)
         if 'brighten' in self.stages:
-            small = (small * scale + offset).clamp(0, 1)
-            r = self.curve(_told(small, statistics, image)).float().tanh()
-        maps = [_interpolated(cells, kernels, image) for cells, kernels in (
-            (scale, self.spread), (offset, self.spread_colour), (r, self.spread))]
+            light = air[..., None, None]
+            small = ((small - light) / t + light).clamp(0, 1)
+            r = self.curve(_told(small, statistics, dtype)).float().tanh()
+        maps = [_interpolated(cells, self.spread).to(image.dtype) for cells in (1 / t, r)]
+        light = air.repeat(1, FACTOR ** 2)[..., None, None].to(image.dtype)
         if debug or torch.is_grad_enabled():
-            dehazed, bright = self._pixelwise(image, *maps)
+            dehazed, bright = self._pixelwise(image, light, *maps)
         else:
             dehazed, bright = None, torch.empty_like(image)
             for top in range(0, image.shape[2], _BAND):
-                band = [x[:, :, top:top + _BAND] for x in (image, *maps)]
-                bright[:, :, top:top + _BAND] = self._pixelwise(*band)[1]
+                band, *steer = (x[:, :, top:top + _BAND] for x in (image, *maps))
+                bright[:, :, top:top + _BAND] = self._pixelwise(band, light, *steer)[1]
         dry = bright
         if 'derain' in self.stages:
             # dry = rain(bright) + bright, and Eq. 4 on it
-            dry = torch.addcmul(self.rain(bright), bright, 1 + _kept(self.omega[2], bright))
+            rain = self.rain(bright.to(dtype)).to(bright.dtype)
+            dry = torch.addcmul(rain, bright, 1 + _kept(self.omega[2], bright))
         return Enhanced(image, dehazed, bright, dry, t, air)
 
-    def _pixelwise(self, image: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor,
+    def _pixelwise(self, image: torch.Tensor, air: torch.Tensor, scale: torch.Tensor,
                    r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        dehazed = bright = torch.addcmul(offset, image, scale).clamp(0, 1)
-        rest = 1 - r                            # x + R (x^2 - x) = x (1 - R + R x), Eq. 2
+        # (I - A) / t + A, in this order: where t is small, I / t would lose what A (1 - 1 / t) lost
+        dehazed = torch.addcmul(air, image - air, scale)
+        dehazed = torch.addcmul(dehazed, image, _kept(self.omega[0], image)).clamp_(0, 1)
+        bright, rest = dehazed, 1 - r           # x + R (x^2 - x) = x (1 - R + R x), Eq. 2
         for _ in range(CURVE_STEPS):
             bright = bright * torch.addcmul(rest, r, bright)
         return dehazed, torch.addcmul(bright, dehazed, _kept(self.omega[1], dehazed))
 
 
-def _told(small: torch.Tensor, statistics: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def _told(small: torch.Tensor, statistics: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     statistics = statistics[..., None, None].expand(-1, -1, *small.shape[2:])
-    return torch.cat([small.to(like.dtype), statistics.to(like.dtype)], dim=1)
+    return torch.cat([small.to(dtype), statistics.to(dtype)], dim=1)
 
 
 def _bilinear() -> torch.Tensor:
@@ -135,10 +135,9 @@ def _bilinear() -> torch.Tensor:
     return torch.einsum('iy,jx->ijyx', line, line).flatten(0, 1)[:, None]
 
 
-def _interpolated(cells: torch.Tensor, kernels: torch.Tensor,
-                  like: torch.Tensor) -> torch.Tensor:
-    padded = functional.pad(cells.to(like.dtype), (1, 1, 1, 1), mode='replicate')
-    return functional.conv2d(*working(padded, kernels)).to(like.dtype)
+def _interpolated(cells: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
+    padded = functional.pad(cells.to(kernels.dtype), (1, 1, 1, 1), mode='replicate')
+    return functional.conv2d(*working(padded, kernels))
 
 
 class ThermalEnhancement(nn.Module):

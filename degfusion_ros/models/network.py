@@ -40,6 +40,10 @@ class FusionNetwork(nn.Module):
         """Fuse B x 3 x H x W and B x 1 x H x W, uint8 or floating point in 0..1."""
         raise NotImplementedError
 
+    def stages(self, visible: torch.Tensor, thermal: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return what it makes of a pair on the way, by name: 1 x 1 or 3 x H x W in 0..1."""
+        return {}
+
 
 class Outputs(NamedTuple):
     """
@@ -85,6 +89,10 @@ def unpack(packed: torch.Tensor, factor: int) -> torch.Tensor:
     return split.reshape(b, h * f, w * f, c // (f * f)).permute(0, 3, 1, 2)
 
 
-def unit(image: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return an image as `dtype` in 0..1; bytes are divided by 255."""
-    return image.to(dtype).mul_(1 / 255) if image.dtype == torch.uint8 else image.to(dtype)
+def unit(image: torch.Tensor) -> torch.Tensor:
+    """
+    Return an image as float32 in 0..1; bytes are divided by 255.
+
+    Convolutions may run in bfloat16, pictures may not: its 8 bits draw contours into skies.
+    """
+    return image.float().mul_(1 / 255) if image.dtype == torch.uint8 else image.float()

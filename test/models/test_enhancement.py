@@ -88,7 +88,7 @@ def test_maps_are_interpolated_between_the_cells_centres():
     net = VisibleEnhancement()
     ramp = torch.arange(6.0).expand(1, 1, 3, 6)
     from degfusion_ros.models.enhancement import _interpolated
-    fine = unpack(_interpolated(ramp, net.spread, ramp), FACTOR)[0, 0]
+    fine = unpack(_interpolated(ramp, net.spread), FACTOR)[0, 0]
     want = torch.nn.functional.interpolate(ramp, scale_factor=FACTOR, mode='bilinear')[0, 0]
     torch.testing.assert_close(fine, want)
 

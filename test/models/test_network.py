@@ -3,7 +3,6 @@
 
 from hypothesis import given
 import hypothesis.strategies as st
-import pytest
 import torch
 
 from degfusion_ros.models.network import Outputs, pack, unit, unpack
@@ -24,10 +23,9 @@ def test_colour_is_innermost():
     assert torch.equal(packed[3:6], image[0, :, 0, 1])       # dy 0, dx 1
 
 
-@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
-def test_every_byte_survives_the_way_there_and_back(dtype):
+def test_every_byte_survives_the_way_there_and_back():
     image = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
-    out = Outputs(None, None, pack(unit(image, dtype), 4), 4)
+    out = Outputs(None, None, pack(unit(image), 4), 4)
     assert torch.equal(out.bytes('thermal')[..., 0], image[0])
 
 
