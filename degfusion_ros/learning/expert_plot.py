@@ -29,14 +29,15 @@ def plot(activations: dict[str, np.ndarray], layers: list[str]) -> bytes:
         panel.set_title(condition, fontsize=10)
         panel.set_xticks(experts, experts + 1, fontsize=8)
         panel.set_yticks(range(len(layers)), layers if i % _COLUMNS == 0 else [], fontsize=7)
-    figure.colorbar(image, ax=shown, shrink=0.6, label='mean weight of the gates')
+    figure.colorbar(image, ax=shown, shrink=0.6, pad=0.02, label='mean weight of the gates')
     curves = figure.add_subplot(axes[rows, :])
     for condition, strength in activations.items():
         curves.plot(experts + 1, strength.mean(axis=0), marker='o', markersize=3, label=condition)
     curves.set(xlabel='expert', ylabel='mean over layers', ylim=(0, None))
     curves.set_xticks(experts + 1)
-    curves.legend(fontsize=8, ncols=2, loc='center left', bbox_to_anchor=(1.0, 0.5))
     curves.grid(alpha=0.3)
+    figure.legend(*curves.get_legend_handles_labels(), loc='outside lower center', ncols=5,
+                  fontsize=8)
     data = io.BytesIO()
     figure.savefig(data, format='png', dpi=110)
     return data.getvalue()
