@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Fuser: what goes in and comes out, and that judging does not disturb fusing."""
 
+import sys
 import threading
 
 import numpy as np
 import pytest
 
 from degfusion_ros import Fuser, FuserError
-from degfusion_ros.fuser import OUTPUTS, THERMAL_LABELS, VISIBLE_LABELS
+from degfusion_ros.fuser import ENGINES, OUTPUTS, THERMAL_LABELS, VISIBLE_LABELS
 
 
 @pytest.fixture(scope='module')
@@ -111,3 +112,30 @@ def test_bfloat16_is_close_to_float32(tiny_model):
     for name in OUTPUTS:
         difference = getattr(exact, name).astype(int) - getattr(fast, name).astype(int)
         assert np.abs(difference).mean() < 2
+
+
+def test_onnxruntime_fuses_as_torch_does_and_is_steered_alike(tiny_model):
+    visible, thermal = _pair(40, 70)
+    made = []
+    for engine in ENGINES:
+        fuser = Fuser.load(tiny_model, 'cpu', 'float32', engine)
+        told = fuser.refresh(visible, thermal)
+        made.append((fuser.fuse(visible, thermal, OUTPUTS), told.vector))
+    for name in OUTPUTS:
+        one, other = (getattr(fusion, name).astype(int) for fusion, _ in made)
+        assert one.shape == other.shape and np.abs(one - other).max() <= 1
+    assert np.allclose(made[0][1], made[1][1])
+
+
+@pytest.mark.parametrize('given, told', [
+    (('auto', 'abacus'), 'torch, onnxruntime'), (('bfloat16', 'onnxruntime'), 'float32 only'),
+    (('auto', 'onnxruntime', 'tensorrt'), 'install onnxruntime-gpu')])
+def test_an_engine_that_cannot_be_had_is_refused(tiny_model, given, told):
+    with pytest.raises(FuserError, match=told):
+        Fuser.load(tiny_model, 'cpu', *given)
+
+
+def test_a_missing_engine_says_what_to_install(tiny_model, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    with pytest.raises(FuserError, match='pip install onnx onnxruntime'):
+        Fuser.load(tiny_model, engine='onnxruntime')

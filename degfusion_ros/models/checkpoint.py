@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 import torch
 
 from degfusion_ros.models.guidance import Guidance
+from degfusion_ros.models.image_tower import image_tower
 from degfusion_ros.models.network import FusionNetwork
 from degfusion_ros.models.table import NETWORKS
 
@@ -86,7 +87,11 @@ def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
 def _guidance(tensors: dict[str, torch.Tensor], clip_name: str) -> Guidance:
     # without statistics, as in the paper, there is no centre of them
     measures = tensors['centre'].numel() if 'centre' in tensors else 0
-    guidance = Guidance(clip_name, measures=measures)
+    tower = image_tower(clip_name)
+    if tower is not None:   # what serves training alone stays in the file
+        tensors = {k: v for k, v in tensors.items()
+                   if k.startswith('clip.visual') or not k.startswith('clip.')}
+    guidance = Guidance(clip_name, tower, measures)
     missing, unexpected = guidance.load_state_dict(tensors, strict=False)
     # the text tower serves training alone and may be absent
     needed = [k for k in missing if k.startswith('clip.visual') or not k.startswith('clip.')]

@@ -11,7 +11,8 @@ from peft import LoraConfig, LoraModel
 import torch
 from torch import nn
 
-SMALL = 'degfusion-small'
+from degfusion_ros.models.image_tower import SMALL
+
 # LoRA sites of open_clip's ViT. `attn.out_proj` is left out: with fused attention it gets no
 # gradient, yet changes the output once merged.
 LORA_TARGETS = ('attn', 'c_fc', 'c_proj')

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from degfusion_ros.imaging.statistics import COUNT, VISIBLE_COUNT
-from degfusion_ros.models.clip import create_clip, SMALL
+from degfusion_ros.models.image_tower import SMALL
 from degfusion_ros.models.labels import LABELS
 
 VECTOR_SIZE = 512
@@ -50,7 +50,10 @@ class Guidance(nn.Module):
         if measures not in (0, COUNT):
             raise ValueError(f'guidance for {measures} statistics of a pair, not {COUNT}')
         self.clip_name = clip_name
-        self.clip = create_clip(clip_name)[0] if clip is None else clip
+        if clip is None:
+            from degfusion_ros.models.clip import create_clip  # seconds and memory: see image_tower
+            clip = create_clip(clip_name)[0]
+        self.clip = clip
         feature, extra = self.clip.visual.output_dim, _WIDTH if measures else 0
         self.norm = nn.LayerNorm(feature)
         if measures:

@@ -37,7 +37,8 @@ class FusionNode(LifecycleNode):
     """
     Pairs visible and thermal images, fuses them, restores both, labels what degrades them.
 
-    `load(model, device, precision)` makes the fuser: Fuser.load unless told otherwise.
+    `load` makes the fuser of the parameters model.name, device, precision, engine and providers:
+    Fuser.load unless told otherwise.
     """
 
     def __init__(self, load: Load = load_fuser, **options):

@@ -11,10 +11,10 @@ from degfusion_ros.node.settings import Settings
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of malloc.h
 
-Load = Callable[[str, str, str], object]
+Load = Callable[[str, str, str, str, str], object]
 
 
-def load_fuser(model: str, device: str, precision: str) -> object:
+def load_fuser(model: str, device: str, precision: str, engine: str, providers: str) -> object:
     """Return Fuser.load's fuser; torch takes seconds to import, so not before it is needed."""
     # Read once, when torch loads its OpenMP: threads that spin without end at every step rob the
     # rest of a busy robot, threads that sleep at once take half as long again.
@@ -22,7 +22,7 @@ def load_fuser(model: str, device: str, precision: str) -> object:
         os.environ['GOMP_SPINCOUNT'] = '20000'
     _keep_memory()
     from degfusion_ros.fuser import Fuser
-    return Fuser.load(model, device, precision)
+    return Fuser.load(model, device, precision, engine, providers)
 
 
 def _keep_memory() -> None:
@@ -51,8 +51,8 @@ def load_and_warm_up(
     size = settings['model.warm_up_size']
 
     def work() -> tuple[object, set[tuple[int, int]]]:
-        fuser = load(
-            settings['model.name'], settings['model.device'], settings['model.precision'])
+        fuser = load(*(settings[f'model.{name}'] for name in
+                       ('name', 'device', 'precision', 'engine', 'providers')))
         if size == 'first':
             return fuser, set()
         width, height = map(int, size.split('x'))

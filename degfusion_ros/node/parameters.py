@@ -87,6 +87,11 @@ TABLE = (
           choices=('auto', 'cpu', 'cuda'), pattern=r'cuda:\d+', unit='cuda:N'),
     Entry('model.precision', 'auto', 'Arithmetic; auto takes the fastest the device is good at.',
           choices=('auto', 'float32', 'bfloat16', 'float16')),
+    Entry('model.engine', 'torch', 'What computes the frames; onnxruntime does it in float32.',
+          choices=('torch', 'onnxruntime')),
+    Entry('model.providers', 'cpu',
+          'Where onnxruntime computes; what tensorrt or cuda cannot do falls to cuda, then cpu.',
+          choices=('cpu', 'cuda', 'tensorrt')),
     Entry('model.warm_up_size', '640x512',
           'Frame size to warm up for at configure; first: the size of the first pair, then.',
           choices=('first',), pattern=SIZE, unit='WIDTHxHEIGHT'),
@@ -152,6 +157,9 @@ TABLE = (
 
     Entry('registration.file', '',
           'YAML of the calibrate command that maps thermal to visible; empty: aligned already.'),
+    Entry('registration.warn_share', 0.02,
+          'Warn when thermal lies off visible by more than this share of the width; 0: never.',
+          (0.0, 0.5), 'of the width', change=ANY),
 
     Entry('output.size', 'visible', 'Size of the fused image.',
           choices=('visible', 'thermal'), pattern=SIZE, unit='WIDTHxHEIGHT'),

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX Runtime computes what torch does, and follows a refresh without a new engine."""
+
+import sys
+
+import pytest
+import torch
+
+from degfusion_ros.models import engine
+from degfusion_ros.models.dgmoe import DgMoe
+
+ALL = ('fused', 'visible', 'thermal')
+SIZE = (32, 64)
+
+
+@pytest.fixture(scope='module')
+def network():
+    torch.manual_seed(0)
+    network = DgMoe(visible=(4, 4, 8, 8), thermal=(4, 4, 8, 8), decoder=(4, 4, 8, 8),
+                    decoder_blocks=(1, 1, 1, 1))
+    for heads in network.heads.values():    # a fresh head changes nothing: make it tell
+        for weight in heads.parameters():
+            torch.nn.init.normal_(weight, std=0.1)
+    return network.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope='module')
+def exported(network):
+    return engine.OnnxNetwork(network, 'cpu', 1)
+
+
+def _images(seed):
+    generator = torch.Generator().manual_seed(seed)
+    visible = torch.randint(0, 256, (1, *SIZE, 3), dtype=torch.uint8, generator=generator)
+    return visible.permute(0, 3, 1, 2), torch.rand(1, 1, *SIZE, generator=generator)
+
+
+def _both(network, exported, vector, outputs, images):
+    with torch.inference_mode():
+        return [net(*images, net.steer(vector, None, None, torch.float32), outputs)
+                for net in (network, exported)]
+
+
+@pytest.mark.parametrize('outputs', [ALL, ('fused',), ('thermal',)])
+def test_it_computes_what_torch_does(network, exported, outputs):
+    expected, found = _both(network, exported, torch.randn(1, 512), outputs, _images(0))
+    for name in ALL:
+        assert (getattr(found, name) is not None) == (name in outputs)
+        if name in outputs:
+            assert found.unpacked(name).shape == expected.unpacked(name).shape
+            assert torch.allclose(found.unpacked(name), expected.unpacked(name), atol=1e-4)
+
+
+def test_a_refresh_steers_without_a_new_session(network, exported):
+    images, seen = _images(1), []
+    session = exported._session(SIZE)[0]
+    for seed in range(3):
+        vector = torch.randn(1, 512, generator=torch.Generator().manual_seed(seed)) * 4
+        expected, found = _both(network, exported, vector, ('fused',), images)
+        assert torch.allclose(found.unpacked('fused'), expected.unpacked('fused'), atol=1e-4)
+        seen.append(found.unpacked('fused'))
+    assert exported._session(SIZE)[0] is session
+    assert not torch.allclose(seen[0], seen[1]), 'the gate state has no effect'
+
+
+def test_bytes_and_unit_range_mean_the_same_picture(network, exported):
+    visible, _ = _images(2)
+    heat = torch.arange(SIZE[0] * SIZE[1]).reshape(1, 1, *SIZE).remainder(256)
+    state = exported.steer(torch.zeros(1, 512), None, None, torch.float32)
+    eight = exported(visible, heat.to(torch.uint8), state).unpacked('fused')
+    assert torch.allclose(eight, exported(visible, heat / 255, state).unpacked('fused'), atol=1e-5)
+
+
+def test_the_state_is_named_and_has_a_value_of_its_own(network):
+    state = network.steer(torch.ones(1, 512), None, None, torch.float32)
+    names = list(engine.leaves(state))
+    assert {'encoder.0.first', 'fusion.0.second', 'restoration.0.second_bias'} <= set(names)
+    for frozen in (False, True):
+        session = engine.start(
+            engine.graph(network, state, SIZE, ('fused',), frozen).SerializeToString())
+        steered = {i.name for i in session.get_overridable_initializers()}
+        wanted = {n for n in names if not n.startswith('restoration')}
+        assert steered == (set() if frozen else wanted)
+        visible, thermal = _images(3)
+        found, = session.run(None, {'visible': visible.permute(0, 2, 3, 1).numpy(),
+                                    'thermal': thermal[:, 0].numpy()})
+        expected = network(visible, thermal, state).unpacked('fused').permute(0, 2, 3, 1)
+        assert torch.allclose(torch.from_numpy(found), expected, atol=1e-4)
+
+
+def test_what_cannot_be_had_is_told(network, monkeypatch):
+    state = network.steer(torch.zeros(1, 512), None, None, torch.float32)
+    with pytest.raises(engine.EngineError, match='multiples of 32; use 64x64'):
+        engine.graph(network, state, (33, 64))
+    with pytest.raises(engine.EngineError, match='TensorrtExecutionProvider'):
+        engine.start(b'', 'tensorrt')
+    with pytest.raises(engine.EngineError, match='choose from'):
+        engine.start(b'', 'abacus')
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    with pytest.raises(engine.EngineError, match='onnxruntime.*pip install'):
+        engine.OnnxNetwork(network, 'cpu', 1)
