@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`benchmark`: forms, engines, precisions and peers side by side; the node end to end."""
+
+import argparse
+from dataclasses import asdict, replace
+import importlib.util
+import json
+import os
+from pathlib import Path
+import re
+import subprocess
+import sys
+import tempfile
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+import degfusion_ros
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument('--size', type=_size, default='640x512', help='WIDTHxHEIGHT of the frames '
+                        '(default: %(default)s)')
+    parser.add_argument('--models', type=_list, default=['dgmoe'],
+                        help='shipped names or .safetensors paths, with commas')
+    parser.add_argument('--forms', type=_list, default=['folded', 'routed', 'dense'],
+                        help='folded, routed, dense (default: all that a model has)')
+    parser.add_argument('--engines', type=_list, help='torch, onnxruntime (default: those there)')
+    parser.add_argument('--precisions', type=_list, default=['auto', 'float32'],
+                        help='auto, float32, bfloat16, float16 (default: auto,float32)')
+    parser.add_argument('--device', default='cpu', help='cpu or cuda (default: %(default)s)')
+    parser.add_argument('--peer', action='append', default=[], metavar='MODULE:CALLABLE',
+                        help='another fusion: callable(visible uint8 HxWx3, thermal uint8 HxW)')
+    parser.add_argument('--sizes', type=_sizes, default=[], help='WIDTHxHEIGHT,... to scale over')
+    parser.add_argument('--threads', type=_numbers, default=[],
+                        help='numbers of threads to scale over; the first one serves for all else')
+    parser.add_argument('--frames', type=int, default=100,
+                        help='frames each (default: %(default)s; 0: measure no network)')
+    parser.add_argument('--no-memory', dest='memory', action='store_false',
+                        help='leave out peak memory, which takes a process for each row')
+    parser.add_argument('--node', action='store_true', help='also measure the node end to end')
+    parser.add_argument('--rates', type=_numbers, default=[10, 20, 30],
+                        help='Hz to send pairs to the node at (default: 10,20,30)')
+    parser.add_argument('--seconds', type=float, default=15.0,
+                        help='how long the node gets each rate (default: %(default)s)')
+    parser.add_argument('--output', type=Path, help='JSON file for all that was measured')
+    parser.add_argument('--plot', type=Path, help='.png or .svg for a plot of it')
+    parser.add_argument('--only', help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print a table, write JSON and plot."""
+    from degfusion_ros.learning import benchmark, benchmark_machine
+    console = Console(stderr=True)
+    console.width = max(console.width, 120)     # a table in a log file needs no folding
+    told = {'machine': benchmark_machine.describe(args.device), 'results': []}
+    if args.frames > 0:
+        specs = [benchmark.Spec(**json.loads(args.only))] if args.only else _specs(args)
+        peaks, told['results'] = _measure(args, specs, console)
+        told['machine']['peak_gflops'] = {
+            f'{precision}, {threads} thread{"s" * (threads > 1)}': round(peak.gflops, 1)
+            for (precision, threads), peak in peaks.items()}
+        if not args.only:
+            console.print(_table(told['results']))
+    if args.node:
+        from degfusion_ros.commands import benchmark_node
+        told['node'] = benchmark_node.measure(args, console)
+    if args.output:
+        part = args.output.with_name(f'{args.output.name}.part')
+        part.write_text(json.dumps(told, indent=1) + '\n')
+        os.replace(part, args.output)
+    if args.plot:
+        from degfusion_ros.learning import benchmark_plot
+        benchmark_plot.draw(told, args.plot)
+    return 0
+
+
+def _specs(args: argparse.Namespace) -> list:
+    """List what is measured: all combinations at one size, the default one over the others."""
+    import torch
+
+    from degfusion_ros.fuser import OUTPUTS
+    from degfusion_ros.learning.benchmark import forms, Spec
+    from degfusion_ros.learning.benchmark_peers import REFERENCE
+    threads = args.threads or [torch.get_num_threads()]
+    there = importlib.util.find_spec('onnxruntime') is not None
+    engines = args.engines or ['torch'] + ['onnxruntime'] * there
+    found, plain = [], [Spec(name, args.size, threads=threads[0])
+                        for name in (REFERENCE, *args.peer)]
+    for model in args.models:
+        known, precisions = forms(model, args.device, args.precisions)
+        first = Spec(model, args.size, known[0], 'torch', precisions[0], threads=threads[0])
+        found += [replace(first, form=form, precision=precision)
+                  for precision in precisions for form in known
+                  if form in args.forms and 'torch' in engines]
+        found.append(replace(first, outputs=OUTPUTS))
+        if 'onnxruntime' in engines:
+            found.append(replace(first, engine='onnxruntime', precision='float32'))
+        plain.append(first)
+    for base in plain:
+        found.append(base)
+        found += [replace(base, size=size) for size in args.sizes]
+        found += [replace(base, threads=count) for count in threads]
+    return list(dict.fromkeys(found))
+
+
+def _measure(args: argparse.Namespace, specs: list, console: Console) -> tuple[dict, list[dict]]:
+    from degfusion_ros.learning import benchmark
+    from degfusion_ros.learning.benchmark_machine import Peak, peak_memory_mb
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task('building', total=len(specs))
+        candidates = []
+        for spec in specs:
+            bar.update(task, description=f'building {spec.name}')
+            candidates.append(benchmark.Candidate(spec, args.device))
+            bar.advance(task)
+        peaks = {(s.precision, s.threads): Peak(s.precision, args.device) for s in specs if s.form}
+        bar.update(task, description='measuring in turns', total=1.0, completed=0)
+        benchmark.measure(candidates, peaks, args.frames,
+                          lambda share: bar.update(task, completed=share))
+        memory = [peak_memory_mb()] if args.only else [None] * len(specs)
+        if args.memory and not args.only:
+            bar.update(task, total=len(specs), completed=0)
+            for i, spec in enumerate(specs):
+                bar.update(task, description=f'memory of {spec.name}', completed=i)
+                memory[i] = _memory_alone(args.device, spec)
+    rows = [c.row(peaks, mb) for c, mb in zip(candidates, memory)]
+    for row in rows:
+        row['ratio_to_reference'] = benchmark.ratio(row, rows)
+    return peaks, rows
+
+
+def _memory_alone(device: str, spec: object) -> float | None:
+    """Measure a spec in a process of its own, for what it alone needs; None if that fails."""
+    root = str(Path(degfusion_ros.__file__).parents[1])
+    path = os.pathsep.join(filter(None, [root, os.environ.get('PYTHONPATH')]))
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / 'one.json'
+        done = subprocess.run(
+            [sys.executable, '-m', 'degfusion_ros', 'benchmark', '--only',
+             json.dumps(asdict(spec)), '--device', device, '--frames', '3', '--output', output],
+            env={**os.environ, 'PYTHONPATH': path}, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+        return None if done.returncode else \
+            json.loads(output.read_text())['results'][0]['memory_mb']
+
+
+def _table(rows: list[dict]) -> Table:
+    table = Table(title='one frame, bytes in and bytes out')
+    for name in ('what', 'p50 ms', 'p99 ms', 'x reference', 'GFLOP', 'of the peak', 'MB'):
+        table.add_column(name, justify='left' if name == 'what' else 'right',
+                         no_wrap=True)
+    for row in rows:
+        table.add_row(row['name'], *(
+            '' if value is None else f'{value:{form}}' for value, form in (
+                (row['ms']['p50'], '.1f'), (row['ms']['p99'], '.1f'),
+                (row['ratio_to_reference'], '.2f'), (row['gflop'], '.1f'),
+                (row['peak_share'], '.0%'), (row['memory_mb'], '.0f'))))
+    return table
+
+
+def _list(text: str) -> list[str]:
+    return [word for word in text.split(',') if word]
+
+
+def _numbers(text: str) -> list[int]:
+    values = [int(word) for word in _list(text)]
+    if not values or min(values) < 1:
+        raise argparse.ArgumentTypeError(f'{text!r}: whole numbers from 1 on, with commas')
+    return values
+
+
+def _size(text: str) -> str:
+    if not re.fullmatch(r'[1-9]\d+x[1-9]\d+', text):
+        raise argparse.ArgumentTypeError(f'{text!r}: write it as WIDTHxHEIGHT, such as 640x512')
+    return text
+
+
+def _sizes(text: str) -> list[str]:
+    return [_size(word) for word in _list(text)]

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machine a benchmark ran on: its processor, its measured matmul peak, a process's memory."""
+
+from collections.abc import Callable
+import math
+import os
+from pathlib import Path
+import platform
+import re
+import time
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+MATRIX = {'cpu': 2048, 'cuda': 8192}     # side of the matrices that show the peak
+FLAGS = ('amx_bf16', 'avx512_bf16', 'avx512f', 'avx2', 'asimd')
+
+
+def describe(device: str) -> dict[str, object]:
+    """Return processor, cores, what speeds arithmetic up, versions and the load at the start."""
+    text = Path('/proc/cpuinfo').read_text() if Path('/proc/cpuinfo').exists() else ''
+    model = re.search(r'model name\s*:\s*(.+)', text)
+    flags = set(text.split())
+    told = {'processor': model[1] if model else platform.processor() or platform.machine(),
+            'cores': len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity')
+            else os.cpu_count(), 'flags': [flag for flag in FLAGS if flag in flags],
+            'threads': torch.get_num_threads(), 'torch': torch.__version__,
+            'load_average': round(os.getloadavg()[0], 2)}
+    if device != 'cpu':
+        told['gpu'] = torch.cuda.get_device_name(device)
+    return told
+
+
+class Peak:
+    """The most arithmetic a large torch.matmul has reached, over all the times it was asked."""
+
+    def __init__(self, precision: str, device: str, side: int | None = None):
+        kind = torch.device(device).type
+        n = side or MATRIX[kind]
+        self._a, self._b = (torch.rand(n, n, device=device).to(getattr(torch, precision))
+                            for _ in range(2))
+        self._work, self._device = 2 * n ** 3 / 1e9, kind
+        self.gflops = 0.0
+
+    def measure(self, repeats: int = 3) -> None:
+        """Multiply a few times; keeps the best, GFLOP/s."""
+        with torch.inference_mode():
+            for _ in range(repeats + 1):
+                began = time.perf_counter()
+                torch.matmul(self._a, self._b)
+                if self._device == 'cuda':
+                    torch.cuda.synchronize()
+                self.gflops = max(self.gflops, self._work / (time.perf_counter() - began))
+
+
+def gflop(call: Callable[[], object]) -> float | None:
+    """Count torch's arithmetic inside call(), GFLOP (an addition counts); None without any."""
+    fused = (torch.ops.mkldnn._convolution_pointwise, torch.ops.mkldnn._convolution_pointwise_) \
+        if torch.backends.mkldnn.is_available() else ()
+    with FlopCounterMode(display=False, custom_mapping=dict.fromkeys(fused, _pointwise)) as counter:
+        call()
+    return counter.get_total_flops() / 1e9 or None
+
+
+def _pointwise(*shapes: object, out_shape: torch.Size, **_: object) -> int:
+    """Count oneDNN's fused convolutions of (x, weight, ...), (x, summand, weight, ...)."""
+    weight = [s for s in shapes if isinstance(s, torch.Size) and len(s) == 4][-1]
+    return 2 * math.prod(out_shape) * math.prod(weight[1:])
+
+
+def peak_memory_mb() -> float | None:
+    """Return the most memory that this process has had resident, MB; None where /proc is not."""
+    status = Path('/proc/self/status')
+    found = status.exists() and re.search(r'VmHWM:\s+(\d+) kB', status.read_text())
+    return round(int(found[1]) * 1024 / 1e6, 1) if found else None

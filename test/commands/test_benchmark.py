@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`benchmark` from end to end on tiny pictures: what it writes, and what it refuses."""
+
+import json
+
+import pytest
+
+from degfusion_ros.__main__ import main
+
+KEYS = {'name', 'model', 'form', 'engine', 'precision', 'size', 'ms', 'fps', 'gflop', 'peak_share',
+        'memory_mb'}
+PEER = 'def fuse(visible, thermal):\n    return visible // 2 + thermal[..., None] // 2\n'
+
+
+def test_all_that_is_measured_is_written(tiny_model, tmp_path, monkeypatch):
+    (tmp_path / 'average.py').write_text(PEER)
+    monkeypatch.chdir(tmp_path)
+    code = main(['benchmark', '--models', str(tiny_model), '--size', '64x32', '--sizes', '96x64',
+                 '--frames', '3', '--precisions', 'float32', '--threads', '1,2', '--no-memory',
+                 '--peer', 'average:fuse', '--output', 'told.json', '--plot', 'told.svg'])
+    assert code == 0
+    told = json.loads((tmp_path / 'told.json').read_text())
+    rows = told['results']
+    assert all(set(row) >= KEYS and set(row['ms']) == {'p50', 'p99'} for row in rows)
+    assert len({row['name'] for row in rows}) == len(rows)
+    ours = [row for row in rows if row['form']]
+    assert {(row['form'], row['engine']) for row in ours} == {
+        ('folded', 'torch'), ('routed', 'torch'), ('dense', 'torch'), ('folded', 'onnxruntime')}
+    assert {row['size'] for row in ours} == {'64x32', '96x64'}
+    assert {row['threads'] for row in ours} == {1, 2}
+    assert {len(row['outputs']) for row in ours} == {1, 3}
+    assert {'laplacian_pyramid', 'average:fuse'} <= {row['model'] for row in rows}
+    assert all(row['ratio_to_reference'] > 0 for row in rows)
+    assert told['machine']['peak_gflops']['float32, 1 thread'] > 0
+    assert (tmp_path / 'told.svg').read_text().lstrip().startswith('<?xml')
+
+
+def test_memory_is_that_of_a_process_of_its_own(tiny_model, tmp_path):
+    spec = {'model': 'laplacian_pyramid', 'size': '64x32'}
+    code = main(['benchmark', '--only', json.dumps(spec), '--frames', '1',
+                 '--output', str(tmp_path / 'one.json')])
+    row, = json.loads((tmp_path / 'one.json').read_text())['results']
+    assert code == 0 and row['memory_mb'] > 10
+
+
+@pytest.mark.parametrize('words', [['--size', '640'], ['--threads', '0'], ['--sizes', '1x1,x']])
+def test_wrong_use_is_told(words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(['benchmark', *words])
+    assert caught.value.code == 2 and words[1].split(',')[0] in capsys.readouterr().err
+
+
+def test_a_failing_one_is_one_line(capsys):
+    assert main(['benchmark', '--models', 'no_such_model', '--frames', '1']) == 1
+    assert capsys.readouterr().err.strip().startswith('degfusion: ')

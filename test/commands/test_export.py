@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`export`: a file that is right, or none."""
+
+import onnxruntime
+import pytest
+
+from degfusion_ros.__main__ import main
+from degfusion_ros.learning import export
+
+
+def _export(tiny_model, path, *words):
+    return main(['export', '--model', str(tiny_model), '--size', '64x32', '--output', str(path),
+                 *words])
+
+
+def test_a_judged_pair_is_exported_and_checked(tiny_model, tmp_path, pair_root, capsys):
+    path = tmp_path / 'net.onnx'
+    assert _export(tiny_model, path, '--outputs', 'fused,thermal',
+                   '--visible', str(pair_root / 'street/visible/000.png'),
+                   '--thermal', str(pair_root / 'street/thermal/000.jpg')) == 0
+    told = capsys.readouterr().out
+    assert str(path) in told and 'differs from torch by at most' in told
+    session = onnxruntime.InferenceSession(path)
+    assert [(i.name, i.type, i.shape) for i in session.get_inputs()] == [
+        ('visible', 'tensor(uint8)', [1, 32, 64, 3]), ('thermal', 'tensor(float)', [1, 32, 64])]
+    assert [(o.name, o.shape) for o in session.get_outputs()] == [
+        ('fused', [1, 32, 64, 3]), ('thermal_restored', [1, 32, 64, 1])]
+    assert session.get_overridable_initializers()
+
+
+def test_a_wrong_graph_is_not_written(tiny_model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(export, 'TOLERANCE', -1.0)
+    path = tmp_path / 'net.onnx'
+    assert _export(tiny_model, path, '--outputs', 'fused', '--frozen') == 1
+    assert 'not written' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('words, code, told', [
+    (['--visible', 'a.png'], 2, 'give both'), (['--size', '70x32'], 1, 'multiples of'),
+    (['--visible', 'a.png', '--thermal', 'b.png'], 1, 'a.png: not a readable')])
+def test_wrong_use_is_one_line(tiny_model, tmp_path, capsys, words, code, told):
+    assert _export(tiny_model, tmp_path / 'net.onnx', *words) == code
+    assert told in capsys.readouterr().err.strip().splitlines()[-1] and not list(tmp_path.iterdir())

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark counts, compares and names what it measures; no time is held to a figure."""
+
+import numpy as np
+import pytest
+import torch
+
+from degfusion_ros.fuser import OUTPUTS
+from degfusion_ros.learning import benchmark, benchmark_forms, benchmark_peers
+from degfusion_ros.learning.benchmark_machine import describe, gflop, Peak, peak_memory_mb
+from degfusion_ros.models import checkpoint
+from degfusion_ros.models.experts import DGME
+from degfusion_ros.models.layers import conv_add, conv_relu
+
+SIZE = '64x32'
+
+
+@pytest.fixture(scope='module')
+def network(tiny_model):
+    return checkpoint.load(tiny_model)[0].requires_grad_(False)
+
+
+def _images():
+    visible, thermal = benchmark_peers.pair((32, 64))
+    return (torch.from_numpy(visible).permute(2, 0, 1)[None], torch.from_numpy(thermal)[None, None])
+
+
+def test_the_routed_form_computes_what_the_folded_one_does(network):
+    torch.manual_seed(1)
+    vector = torch.randn(1, 512)
+    with torch.inference_mode():
+        told = [form(*_images(), form.steer(vector, None, None, torch.float32),
+                     ('fused', 'thermal'))
+                for form in (benchmark_forms.in_form(network, name, torch.float32)
+                             for name in ('folded', 'routed'))]
+    for name in ('fused', 'thermal'):
+        folded, routed = (out.unpacked(name) for out in told)
+        assert torch.allclose(folded, routed, atol=1e-5)
+
+
+def test_the_dense_form_costs_what_the_folded_one_does(network):
+    cost = {}
+    for name in ('folded', 'dense'):
+        form = benchmark_forms.in_form(network, name, torch.float32)
+        assert any(isinstance(m, DGME) for m in form.modules()) == (name == 'folded')
+        with torch.inference_mode():
+            state = form.steer(torch.zeros(1, 512), None, None, torch.float32)
+            cost[name] = gflop(lambda f=form, s=state: f(*_images(), s, OUTPUTS))
+    assert cost['dense'] == cost['folded'] > 0
+
+
+def test_a_network_without_mixtures_has_the_form_it_has():
+    assert benchmark_forms.forms_of(torch.nn.Linear(1, 1)) == ('routed',)
+
+
+def test_fused_convolutions_are_counted_as_plain_ones():
+    x, w, other = torch.rand(1, 4, 8, 8), torch.rand(6, 4, 3, 3), torch.rand(1, 6, 8, 8)
+    expected = 2 * 6 * 8 * 8 * 4 * 9 / 1e9
+    with torch.inference_mode():
+        assert gflop(lambda: conv_relu(x, w, torch.rand(6))) == pytest.approx(expected)
+        assert gflop(lambda: conv_add(x, w, torch.rand(6), other)) == pytest.approx(expected)
+        assert gflop(lambda: np.ones(3).sum()) is None
+
+
+def test_rows_tell_what_was_measured(tiny_model):
+    specs = [benchmark.Spec(str(tiny_model), SIZE, 'folded', 'torch'),
+             benchmark.Spec(benchmark_peers.REFERENCE, SIZE)]
+    candidates = [benchmark.Candidate(spec) for spec in specs]
+    peaks = {('float32', 1): Peak('float32', 'cpu', side=64)}
+    benchmark.measure(candidates, peaks, frames=5)
+    rows = [c.row(peaks, 12.5) for c in candidates]
+    for row in rows:
+        assert 0 < row['ms']['p50'] <= row['ms']['p99']
+        assert row['fps'] == pytest.approx(1e3 / row['ms']['p50'], rel=0.01)
+        assert row['size'] == SIZE and row['memory_mb'] == 12.5
+    share = rows[0]['gflop'] / rows[0]['ms']['p50'] * 1e3 / peaks['float32', 1].gflops
+    assert rows[0]['peak_share'] == pytest.approx(share, rel=0.02)
+    assert rows[1]['gflop'] is None and rows[1]['form'] is None
+    assert benchmark.ratio(rows[1], rows) == 1
+    assert benchmark.ratio(rows[0], rows) == pytest.approx(
+        rows[0]['ms']['p50'] / rows[1]['ms']['p50'], rel=0.01)
+    assert benchmark.ratio(rows[0] | {'size': '1x1'}, rows) is None
+
+
+def test_the_reference_keeps_the_strongest_detail_and_the_visible_colour():
+    visible = np.full((64, 96, 3), (200, 60, 60), np.uint8)
+    thermal = np.full((64, 96), 90, np.uint8)
+    thermal[28:36, 40:56] = 255
+    fused = benchmark_peers.laplacian_pyramid(visible, thermal)
+    assert fused.shape == visible.shape and fused.dtype == np.uint8
+    assert fused[32, 48].mean() > fused[2, 2].mean() + 40
+    assert fused[2, 2, 0] > fused[2, 2, 1] + 80, 'red stays red'
+    same = benchmark_peers.laplacian_pyramid(np.repeat(thermal[..., None], 3, axis=2), thermal)
+    assert np.abs(same[..., 0].astype(int) - thermal).max() <= 1
+
+
+@pytest.mark.parametrize('name, told', [
+    ('numpy', 'module:callable'), ('no_such_module:fuse', 'no_such_module'),
+    ('numpy:no_such_thing', 'no_such_thing'), ('numpy:pi', 'not a callable')])
+def test_a_peer_that_is_none_is_told(name, told):
+    with pytest.raises(benchmark_peers.BenchmarkError, match=told):
+        benchmark_peers.load_peer(name)
+
+
+def test_the_machine_is_told():
+    assert {'processor', 'cores', 'flags', 'threads', 'torch'} <= set(describe('cpu'))
+    assert peak_memory_mb() > 10
