@@ -9,9 +9,12 @@ import sys
 # name: (module, what it does). A module is imported only when its command is asked for, so that
 # --help is instant and a missing heavy dependency stops only the command that needs it.
 COMMANDS = {
+    'benchmark': ('degfusion_ros.commands.benchmark', 'measure speed and memory, side by side'),
     'ablate': ('degfusion_ros.commands.ablate', 'measure a model without each of its parts'),
+    'calibrate': ('degfusion_ros.commands.calibrate', 'register the thermal to the visible camera'),
     'demo': ('degfusion_ros.commands.demo', 'play a drive or a bag through the real node'),
     'evaluate': ('degfusion_ros.commands.evaluate', 'measure fused images; tables and a report'),
+    'export': ('degfusion_ros.commands.export', 'write the folded network for other engines'),
     'fuse': ('degfusion_ros.commands.fuse', 'fuse and restore two folders of images'),
     'degrade': ('degfusion_ros.commands.degrade', 'build a benchmark set from clean pairs'),
     'pairing-report': ('degfusion_ros.commands.pairing_report',
