@@ -9,7 +9,7 @@ SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12)
 
 # A sourced ROS 2 is used as it is, in an environment of its own: its compiled packages and
 # pip's ROS wheels never mix.
-REQUIREMENTS := requirements.txt requirements-test.txt
+REQUIREMENTS := requirements.txt requirements-onnx.txt requirements-test.txt
 ifdef ROS_DISTRO
 VENV := .venv-$(ROS_DISTRO)
 VENV_FLAGS := --system-site-packages

@@ -9,10 +9,10 @@ PACKAGE = 'degfusion_ros'
 SHARE = f'share/{PACKAGE}'
 
 
-def requirements() -> list[str]:
+def requirements(name: str = 'requirements.txt') -> list[str]:
     """Return what pip has to install; ROS 2 itself is never among it."""
     # colcon build --symlink-install runs a link to this file, elsewhere.
-    file = Path(__file__).resolve().with_name('requirements.txt')
+    file = Path(__file__).resolve().with_name(name)
     lines = file.read_text(encoding='utf-8').splitlines()
     return [line for line in lines if line and not line.startswith('#')]
 
@@ -41,6 +41,7 @@ setup(
     ],
     python_requires='>=3.10',
     install_requires=requirements(),
+    extras_require={'onnx': requirements('requirements-onnx.txt')},
     maintainer='Seed 46def436 maintainers',
     maintainer_email='maintainers@users.noreply.r-seed-46def436.example',
     description='Degradation-guided fusion of visible and thermal image streams.',
