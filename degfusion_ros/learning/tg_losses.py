@@ -65,8 +65,8 @@ class FusionStage(nn.Module):
     """
     Stage two over a frozen stage one: the paper's pixel, gradient, intensity and balance losses.
 
-    Ours: `strongest`, `structure`, `fidelity`, `warmth` of learning.losses; `artefact`, gradients
-    beyond both sources'; `range`, what clipping would cut.
+    Ours: `strongest`, `structure`, `fidelity`, `warmth`, `target` of learning.losses; `artefact`,
+    gradients beyond both sources'; `range`, what clipping would cut.
     """
 
     def __init__(self, network: TgEcnet, weights: dict[str, float]):
@@ -98,6 +98,8 @@ class FusionStage(nn.Module):
                 'structure': lambda: worse(losses.structure_loss),
                 'fidelity': lambda: worse(losses.fidelity_loss),
                 'warmth': lambda: losses.warmth_loss(fused, thermal),
+                'target': lambda: losses.target_loss(
+                    fused, thermal, batch['warm'].flatten(0, 1).float()),
                 'artefact': lambda: artefact_loss(fused, *both),
                 'range': lambda: (fused - fused.clamp(0, 1)).abs().mean(),
                 'balance': lambda: balance(gates or chosen[1]),

@@ -122,6 +122,16 @@ class TgEcnet(FusionNetwork):
         self.multiple = self.size.factor * 2 ** (len(self.size.widths) - 1)
         self.restorer, self.fusion = Restorer(self.size), Fusion(self.size)
 
+    def at(self, dtype: torch.dtype) -> 'TgEcnet':
+        """Cast the convolutions of every frame; gates, prompts and tone stay exact."""
+        restorer = self.restorer
+        for part in (restorer.encoder, restorer.decoder, restorer.head, restorer.colour,
+                     self.fusion):
+            for module in part.modules():
+                if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                    module.to(dtype)
+        return self
+
     def prompt(self, views: torch.Tensor) -> torch.Tensor:
         """Judge uint8 views, F x 2 x 3 x 224 x 224 (visible, thermal), to prompts, 2F x P."""
         return self.restorer.prompts(views.transpose(0, 1).flatten(0, 1))

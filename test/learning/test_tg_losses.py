@@ -15,7 +15,8 @@ PIXEL = {**TINY, 'gate': 'pixel', 'expert_kernels': (1, 1, 1), 'factor': 1, 'ton
 RESTORATION = {'restoration': 1.0, 'gradient': 1.0, 'structure': 1.0, 'chroma': 1.0,
                'degradation': 1.0, 'balance': 0.1}
 FUSION = {'pixel': 1.0, 'max': 1.0, 'gradient': 1.0, 'strongest': 1.0, 'structure': 1.0,
-          'fidelity': 1.0, 'warmth': 1.0, 'artefact': 1.0, 'range': 1.0, 'balance': 0.1}
+          'fidelity': 1.0, 'warmth': 1.0, 'target': 1.0, 'artefact': 1.0, 'range': 1.0,
+          'balance': 0.1}
 
 
 @pytest.fixture
@@ -24,6 +25,7 @@ def batch():
     return {'severity': torch.rand(3, 10),
             'views': torch.randint(0, 256, (3, 2, 3, 224, 224), dtype=torch.uint8),
             'clean': torch.randint(0, 256, (3, 2, 4, 32, 32), dtype=torch.uint8),
+            'warm': torch.randint(0, 2, (3, 2, 2, 32, 32), dtype=torch.uint8),
             'degraded': torch.randint(0, 256, (3, 2, 4, 32, 32), dtype=torch.uint8)}
 
 

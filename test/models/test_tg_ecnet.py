@@ -75,6 +75,7 @@ def test_frames_of_a_batch_are_fused_as_if_alone(size):
 def test_a_state_in_bfloat16_tells_nearly_the_same(size):
     network, pair, none = _network(size), _pair(), torch.zeros(1, 512)
     exact = network(*pair, network.steer(none, *pair, torch.float32), OUTPUTS)
+    network.at(torch.bfloat16)
     with torch.autocast('cpu', torch.bfloat16):
         rough = network(*pair, network.steer(none, *pair, torch.bfloat16), OUTPUTS)
     for name in OUTPUTS:

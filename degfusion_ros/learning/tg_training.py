@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train TG-ECNet: stage one restores, stage two fuses over a frozen stage one."""
+
+from pathlib import Path
+
+import torch
+
+from degfusion_ros.learning.loop import Loop, stream_loader, TrainingError
+from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
+from degfusion_ros.learning.tg_losses import FusionStage, Restoration
+from degfusion_ros.models import checkpoint
+from degfusion_ros.models.tg_ecnet import TgEcnet
+
+STAGES = {'restoration': Restoration, 'fusion': FusionStage}
+REFILL = 8      # steps between refills of the reservoir
+
+
+def train(config: dict, folder: Path, data: Path, guidance_file: Path,
+          resume: bool = False) -> Path:
+    """
+    Run `config` (config/train/tg_ecnet.yaml) and write tg_ecnet.safetensors, guidance included.
+
+    Stage two starts when stage one is done, from its averaged weights; `resume` goes on wherever
+    the run stopped. Every export period writes the averaged weights so far, ready for `fuse`.
+    """
+    torch.manual_seed(config['seed'])
+    if not Path(guidance_file).is_file():
+        raise TrainingError(f'{guidance_file}: no such guidance; run `train guidance` first')
+    guidance, guidance_state = checkpoint.load_guidance(guidance_file)
+    try:
+        network = TgEcnet(**config['network'])
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f'network: {error}') from error
+    pairs = PairFolders(root=data, **config['data']).load()
+    out = Path(folder) / 'tg_ecnet.safetensors'
+
+    def save(weights: dict[str, torch.Tensor], step: int) -> None:
+        checkpoint.save(out, 'tg_ecnet', weights, guidance_state, network.config, step,
+                        guidance.clip_name)
+
+    network.to(memory_format=torch.channels_last)
+    for stage in STAGES:
+        weights = run_stage(stage, network, config, Path(folder) / stage, pairs, resume, save)
+        network.load_state_dict(weights)
+    return out
+
+
+def run_stage(stage: str, network: TgEcnet, config: dict, folder: Path, pairs: list,
+              resume: bool, save) -> dict[str, torch.Tensor]:
+    """Train one stage and return the network's averaged weights; `save` exports them meanwhile."""
+    settings = config[stage]
+    task = STAGES[stage](network, settings['losses'])
+    loop = Loop(task, folder, settings['lr'], settings['steps'], ema=settings['ema'],
+                warm_up=settings['warm_up'], checkpoint_s=config.get('checkpoint_s', 120.0))
+    if resume:
+        loop.resume()
+
+    def averaged() -> dict[str, torch.Tensor]:
+        return {k.removeprefix('network.'): v for k, v in loop.averaged().items()
+                if k.startswith('network.')}
+
+    if loop.step < loop.steps:
+        stream = DegradedStream(pairs, config['seed'] + loop.step, settings['crops'],
+                                settings['crop'])
+        samples = Reservoir(stream_loader(stream, config['workers']), config['reservoir'],
+                            config['seed'])
+        samples.fill(max(settings['frames'] * 4, 64))
+
+        def step_losses(step: int) -> dict[str, torch.Tensor]:
+            if step % REFILL == 0:
+                samples.fill(config['fresh'] * REFILL)
+            batch = {k: v.to(loop.device) for k, v in samples.draw(settings['frames']).items()}
+            with loop.autocast():
+                return loop.model(batch)
+
+        loop.run(step_losses, stage,
+                 {config['export_steps']: lambda: save(averaged(), loop.step)})
+    return averaged()

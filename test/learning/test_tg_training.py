@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both stages of TG-ECNet run, resume, and end in a file that the Fuser takes."""
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+import torch
+import yaml
+
+from degfusion_ros import Fuser
+from degfusion_ros.learning import tg_training
+from degfusion_ros.learning.loop import TrainingError
+from degfusion_ros.models.guidance import Guidance
+
+CONFIG = Path(__file__).parents[2] / 'config' / 'train'
+TINY = {'widths': [16, 16, 16, 16], 'decoder_widths': [16, 16, 16], 'prompt': 16, 'words': 4,
+        'encoder_blocks': [1, 1, 1, 1], 'heads': [1, 1, 1, 2]}
+
+
+@pytest.fixture
+def guidance(tmp_path):
+    guidance = Guidance()
+    save_file(guidance.state_dict(), tmp_path / 'guidance.safetensors',
+              {'kind': 'guidance', 'clip': guidance.clip_name})
+    return tmp_path / 'guidance.safetensors'
+
+
+def _config(**changes) -> dict:
+    config = yaml.safe_load((CONFIG / 'tg_ecnet.yaml').read_text())
+    config |= {'network': TINY, 'data': {'sets': ['street'], 'validation_share': 0.3},
+               'fresh': 1, 'reservoir': 8, 'workers': 0, 'export_steps': 2, **changes}
+    for stage in tg_training.STAGES:
+        config[stage] |= {'frames': 2, 'crops': 1, 'crop': 64, 'steps': 2}
+    return config
+
+
+def _part(tensors: dict, part: str) -> dict:
+    return {k: v for k, v in tensors.items() if k.startswith(part)}
+
+
+def _same(one: dict, other: dict) -> bool:
+    return bool(one) and all((one[k] == other[k]).all() for k in one)
+
+
+def test_both_stages_resume_where_they_stopped(pair_root, tmp_path, guidance):
+    config = _config()
+    config['fusion']['steps'] = 0       # stopped between the stages
+    out = tg_training.train(config, tmp_path / 'run', pair_root, guidance)
+    first = load_file(out)
+    config['fusion']['steps'] = 2
+    tg_training.train(config, tmp_path / 'run', pair_root, guidance, resume=True)
+    second = load_file(out)
+    assert torch.load(tmp_path / 'run/restoration/last.pt', weights_only=True)['step'] == 2
+    assert torch.load(tmp_path / 'run/fusion/last.pt', weights_only=True)['step'] == 2
+    # stage one, and the guidance, are frozen in stage two
+    for part in ('network.restorer.', 'guidance.'):
+        assert _same(_part(first, part), _part(second, part))
+    assert not _same(_part(first, 'network.fusion.'), _part(second, 'network.fusion.'))
+    assert Fuser.load(out, 'cpu', 'float32').name == 'tg_ecnet'
+    # all done: nothing is trained a second time
+    tg_training.train(config, tmp_path / 'run', pair_root, guidance, resume=True)
+    assert _same(second, load_file(out))
+
+
+def test_what_is_wrong_is_named(pair_root, tmp_path, guidance):
+    with pytest.raises(TrainingError, match='absent'):
+        tg_training.train(_config(), tmp_path / 'run', pair_root, tmp_path / 'absent')
+    with pytest.raises(TrainingError, match='top_k'):
+        tg_training.train(_config(network={**TINY, 'top_k': 9}), tmp_path / 'run', pair_root,
+                          guidance)
