@@ -6,13 +6,11 @@ from rclpy.qos import (
     DurabilityPolicy,
     qos_check_compatible,
     QoSCompatibility,
-    QoSProfile,
     ReliabilityPolicy,
 )
 from rclpy.topic_endpoint_info import TopicEndpointInfo
-from sensor_msgs.msg import CompressedImage, Image
 
-OWN_AFFAIR = ('/rosout', '/parameter_events')  # of rclpy
+IMAGES = {'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'}
 
 
 def mismatches(node: Node) -> list[str]:
@@ -24,39 +22,41 @@ def mismatches(node: Node) -> list[str]:
     found = []
     for subscription in node.subscriptions:
         topic = subscription.topic_name
-        if topic in OWN_AFFAIR:
-            continue
-        for other in node.get_publishers_info_by_topic(topic):
-            found += _about_type(topic, subscription.msg_type, other)
-            found += _about_qos(topic, other.qos_profile, subscription.qos_profile,
-                                _name(other), incoming=True)
+        own = _own(node, node.get_subscriptions_info_by_topic(topic))
+        for other in node.get_publishers_info_by_topic(topic) if own else ():
+            found += _about_type(own, other, topic)
+            found += _about_qos(other, own, topic, incoming=True)
     for publisher in node.publishers:
         topic = publisher.topic_name
-        if topic in OWN_AFFAIR:
-            continue
-        for other in node.get_subscriptions_info_by_topic(topic):
-            found += _about_qos(topic, publisher.qos_profile, other.qos_profile,
-                                _name(other), incoming=False)
+        own = _own(node, node.get_publishers_info_by_topic(topic))
+        for other in node.get_subscriptions_info_by_topic(topic) if own else ():
+            found += _about_qos(own, other, topic, incoming=False)
     return list(dict.fromkeys(found))
 
 
-def _about_type(topic: str, kind: type, other: TopicEndpointInfo) -> list[str]:
-    wanted = f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'
-    if other.topic_type == wanted:
+def _own(node: Node, endpoints: list[TopicEndpointInfo]) -> TopicEndpointInfo | None:
+    # As the graph shows it: in a profile made here what is left to DDS reads otherwise.
+    mine = (node.get_name(), node.get_namespace())
+    return next((e for e in endpoints if (e.node_name, e.node_namespace) == mine), None)
+
+
+def _about_type(own: TopicEndpointInfo, other: TopicEndpointInfo, topic: str) -> list[str]:
+    if other.topic_type == own.topic_type:
         return []
     remedy = 'remap the topic'
-    if {wanted, other.topic_type} == {f'sensor_msgs/msg/{k.__name__}'
-                                      for k in (Image, CompressedImage)}:
+    if {own.topic_type, other.topic_type} == IMAGES:
         remedy = 'remap the topic or set input.*.transport'
-    return [f'{topic}: {_name(other)} publishes {other.topic_type} where {wanted} is read; '
-            f'{remedy}']
+    return [f'{topic}: {_name(other)} publishes {other.topic_type} where {own.topic_type} is '
+            f'read; {remedy}']
 
 
-def _about_qos(topic: str, offered: QoSProfile, asked: QoSProfile, other: str,
+def _about_qos(sender: TopicEndpointInfo, reader: TopicEndpointInfo, topic: str,
                incoming: bool) -> list[str]:
+    offered, asked = sender.qos_profile, reader.qos_profile
     fit, reason = qos_check_compatible(offered, asked)
     if fit != QoSCompatibility.ERROR:
         return []
+    other = _name(sender if incoming else reader)
     who = (f'{other} publishes', 'the node asks for') if incoming else (
         'the node publishes', f'{other} asks for')
     if (offered.reliability == ReliabilityPolicy.BEST_EFFORT
