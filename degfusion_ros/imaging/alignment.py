@@ -9,6 +9,7 @@ import numpy as np
 from degfusion_ros.imaging.structure import Agreement, edges
 
 WIDTH = 320  # pixels the pictures are compared at
+LEAST_WIDTH = 160  # of the pictures: smaller ones show too little
 REACH, BLOCK_REACH = 40, 14  # pixels of those: the farthest shift told, of all and of a block
 ACROSS, DOWN = 4, 3  # blocks
 KEEP = 0.8  # of what earlier frames said: several look together
@@ -43,7 +44,7 @@ class Alignment:
         """
         height, width = visible.shape[:2]
         size = WIDTH, round(WIDTH * height / width)
-        if min(size) < 4 * BLOCK_REACH:
+        if width < LEAST_WIDTH or size[1] < 4 * DOWN * BLOCK_REACH:
             return None
         if size != self._size:
             self._begin(size)

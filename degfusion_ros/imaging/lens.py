@@ -55,11 +55,20 @@ class Lens:
         return found.reshape(-1, 2)
 
     def _projected(self, directions):
-        rays = cv2.convertPointsToHomogeneous(_columns(directions)).astype(np.float64)
-        project = cv2.fisheye.projectPoints if self.model == 'equidistant' else cv2.projectPoints
-        none = np.zeros(3)
-        found, _ = project(rays, none, none, self.matrix, self._coefficients())
-        return found.reshape(-1, 2)
+        if self.model == 'equidistant':
+            rays = cv2.convertPointsToHomogeneous(_columns(directions)).astype(np.float64)
+            none = np.zeros(3)
+            found, _ = cv2.fisheye.projectPoints(rays, none, none, self.matrix,
+                                                 self._coefficients())
+            return found.reshape(-1, 2)
+        # cv2.projectPoints does the same, ten times as long: it works out derivatives, too
+        k1, k2, p1, p2, k3, k4, k5, k6 = np.pad(self._coefficients(), (0, 8))[:8]
+        x, y = directions.T
+        r2 = x * x + y * y
+        radial = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
+        bent = np.stack([x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
+                         y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], axis=1)
+        return bent @ self.matrix[:2, :2].T + self.matrix[:2, 2]
 
     def _coefficients(self):
         return np.array(self.distortion or (0.0,) * 4, np.float64)

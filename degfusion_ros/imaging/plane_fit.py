@@ -46,15 +46,18 @@ def fit_plane(visible: np.ndarray, thermal: np.ndarray, visible_size: tuple[int,
             points = points * (1 + parameters[8] * r2 + parameters[9] * r2 ** 2)
         return points
 
-    start = cv2.findHomography(x, y, cv2.RANSAC, 6 / unit)[0]
-    if start is None:
-        start = cv2.findHomography(x, y)[0]
-    if start is None or abs(start[2, 2]) < 1e-9:
+    wide, narrow = np.linalg.svd(y - y.mean(axis=0), compute_uv=False)
+    if narrow < 0.02 * wide:
         raise ValueError('the points lie on a line')
+    start = cv2.findHomography(x, y, cv2.RANSAC, 6 / unit)[0]
+    if start is None or abs(start[2, 2]) < 1e-9:
+        start = cv2.findHomography(x, y)[0]
+    if start is None:
+        raise ValueError('the points fit no homography')
     step = np.sqrt(abs(np.linalg.det(start[:2, :2])))  # thermal units in a visible one
-    solved = _least_squares(model, y, np.append((start / start[2, 2]).ravel()[:8],
-                                                [0.0, 0.0] if bend else []),
-                            noise * step * before[0, 0])
+    solved = np.append((start / start[2, 2]).ravel()[:8], [0.0, 0.0] if bend else [])
+    for lenient in (30, 1):  # points far off at first, where a lens bends, are no outliers yet
+        solved = _least_squares(model, y, solved, lenient * noise * step * before[0, 0])
     there = np.append(solved[:8], 1).reshape(3, 3)  # visible to thermal, in units
     homography = np.linalg.inv(np.linalg.inv(after) @ there @ before)
     if bend:
@@ -85,26 +88,35 @@ def residuals(plane: Plane, visible: np.ndarray, thermal: np.ndarray) -> np.ndar
 
 def _least_squares(model, wanted, parameters, noise):
     """Levenberg's damped least squares with a numeric Jacobian; far-off points weigh less."""
-    damping = 1e-3
+    likely = LIKELY[:len(parameters) - 6]
 
-    def error(values):
-        off = (model(values) - wanted) / noise
-        length = np.linalg.norm(off, axis=1, keepdims=True)
-        off *= np.sqrt(np.minimum(1, OUTLIER / np.maximum(length, 1e-9)))
-        return np.append(off.ravel(), values[6:] / LIKELY[:len(values) - 6])
+    def off(values):
+        return (model(values) - wanted) / noise
 
-    now = error(parameters)
+    def cost(values):
+        length = np.linalg.norm(off(values), axis=1)
+        far = np.maximum(length - OUTLIER, 0)
+        return (length ** 2 - far ** 2).sum() + ((values[6:] / likely) ** 2).sum()
+
+    now, damping = cost(parameters), 1e-3
     for _ in range(ROUNDS):
-        nudges = np.eye(len(parameters)) * 1e-6
-        slopes = np.stack([(error(parameters + n) - now) / 1e-6 for n in nudges], axis=1)
+        length = np.linalg.norm(off(parameters), axis=1, keepdims=True)
+        weight = np.sqrt(np.minimum(1, OUTLIER / np.maximum(length, 1e-9)))
+
+        def rows(values, weight=weight):
+            return np.append((off(values) * weight).ravel(), values[6:] / likely)
+
+        here = rows(parameters)
+        slopes = np.stack([(rows(parameters + nudge) - here) / 1e-6
+                           for nudge in np.eye(len(parameters)) * 1e-6], axis=1)
         normal = slopes.T @ slopes
         step = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-12),
-                               -slopes.T @ now)
-        tried = error(parameters + step)
-        if not tried @ tried < now @ now:
+                               -slopes.T @ here)
+        tried = cost(parameters + step)
+        if not tried < now:
             damping *= 10
             continue
-        done = now @ now - tried @ tried < 1e-10 * (now @ now)
+        done = now - tried < 1e-9 * now
         parameters, now, damping = parameters + step, tried, damping / 10
         if done:
             break

@@ -170,7 +170,8 @@ def _lens(path, content, key) -> Lens | None:
     if not isinstance(values, list) or len(values) not in (0, *MODELS[model]):
         raise _error(path, f'has `distortion_coefficients`{within} that {model} does not have: '
                            f'give {" or ".join(map(str, MODELS[model]))} numbers')
-    values = _numbers(path, given, 'distortion_coefficients', (len(values),), [], within)
+    values = _numbers(path, {'distortion_coefficients': values}, 'distortion_coefficients',
+                      (len(values),), None, within)
     return Lens(size, matrix, model, tuple(values.tolist()))
 
 

@@ -19,8 +19,11 @@ def find_target(picture: np.ndarray, kind: str, pattern: tuple[int, int]) -> np.
     """
     if kind == 'lamp':
         return _lamp(picture)
-    even = cv2.createCLAHE(3.0, (4, 4)).apply(picture)
-    for view in (even, 255 - even):
+    even = cv2.createCLAHE(3.0, (4, 4)).apply(picture)  # weak contrast, found less exactly
+    views = picture, even
+    if kind != 'checkerboard':  # the blobs looked for are dark
+        views = picture, 255 - picture, even, 255 - even
+    for view in views:
         if kind == 'checkerboard':
             found, points = cv2.findChessboardCornersSB(
                 view, pattern, flags=cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_ACCURACY)

@@ -60,6 +60,10 @@ def active_state(
         return DiagnosticStatus.WARN, 'pairs come, none is fused; see dropped.pairs.*'
     if clocks:
         return DiagnosticStatus.WARN, f'running, but {clocks}'
+    if health.misaligned and (off := health.misalignment) is not None:
+        return DiagnosticStatus.WARN, (
+            f'running, but the thermal picture lies {off.px:.0f} px off the visible one '
+            f'({off.dx:+.0f}, {off.dy:+.0f} on average): calibrate, or correct registration.file')
     rates = {name: health.rates[name].hz() for name in STREAMS}
     slow, fast = sorted(STREAMS, key=rates.get)
     if rates[slow] * FAR_BELOW < rates[fast]:
@@ -112,6 +116,8 @@ def values(inputs: Inputs, health: Health) -> dict[str, object]:
     for name in STREAMS:
         info = inputs.infos.get(name)
         found[f'camera_info.{name}'] = f'{info.width}x{info.height}' if info else 'none'
+    off = health.misalignment
+    found['misalignment_px'] = 'unknown' if off is None else f'{off.px:.1f}'
     return {**found, **dict(sorted(counts.items()))}
 
 

@@ -7,6 +7,7 @@ import time
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from degfusion_ros.imaging.alignment import Misalignment
 from degfusion_ros.imaging.encodings import FrameError
 from degfusion_ros.stream.timing import Rate, Stages
 
@@ -25,6 +26,8 @@ class Health:
     def __init__(self, logger: RcutilsLogger):
         self.rates = {name: Rate() for name in ('visible', 'thermal', 'fused')}
         self.stages = Stages()
+        self.misalignment: Misalignment | None = None  # as last judged, None where unknown
+        self.misaligned = False  # by more than the parameter allows
         self._logger = logger
         self._counts: Counter[str] = Counter()
         self._complained: dict[tuple[str, str], float] = {}

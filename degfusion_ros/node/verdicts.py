@@ -3,6 +3,7 @@
 
 import threading
 
+from degfusion_ros.imaging.alignment import Alignment
 from degfusion_ros.node.health import Health
 from degfusion_ros.node.judge import Sight
 from degfusion_ros.node.outputs import Outputs
@@ -19,6 +20,7 @@ class Verdicts:
         self._outputs, self._health = outputs, health
         self._filters: dict[str, LabelFilter] = {}
         self._steadied_by: tuple | None = None
+        self._alignment = Alignment()
         self._missing = ''
         self._lock = threading.Lock()  # the worker tells what is missing
         self.labels: dict[str, tuple[str, ...]] = {}  # modality -> what was published last
@@ -39,6 +41,8 @@ class Verdicts:
                 self._say(modality, labels)
         self._outputs.scores(sight.header, judged)
         self._health.count('judged')
+        if not sight.missing:
+            self._check_alignment(sight)
 
     def lost(self, modality: str) -> bool:
         """Say at once whose camera is lost, '' for nobody's; return whether that is news."""
@@ -52,6 +56,14 @@ class Verdicts:
             if modality:
                 self._say(modality, MISSING)
         return True
+
+    def _check_alignment(self, sight: Sight) -> None:
+        """Note how far the thermal picture lies off the visible one."""
+        with self._health.stages.measure('alignment'):
+            found = self._alignment.update(sight.visible, sight.thermal)
+        allowed = self._settings['registration.warn_share'] * sight.visible.shape[1]
+        self._health.misalignment = found
+        self._health.misaligned = found is not None and 0 < allowed < found.px
 
     def _say(self, modality: str, labels: tuple[str, ...]) -> None:
         if labels != self.labels.get(modality):

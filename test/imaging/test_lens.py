@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import cv2
 import numpy as np
 import pytest
 
@@ -16,6 +17,15 @@ GRID = np.stack(np.meshgrid(np.arange(0, 640, 40.0), np.arange(0, 480, 40.0)), -
 @pytest.mark.parametrize('lens', LENSES, ids=lambda lens: f'{lens.model}{len(lens.distortion)}')
 def test_every_pixel_has_a_direction_and_comes_back(lens):
     np.testing.assert_allclose(lens.pixels(lens.directions(GRID)), GRID, atol=0.02)
+
+
+@pytest.mark.parametrize('lens', LENSES[1:4], ids=lambda lens: f'{lens.model}{lens.distortion}')
+def test_pixels_are_those_of_opencv(lens):
+    directions = np.random.default_rng(0).uniform(-0.5, 0.5, (100, 2))
+    rays = np.column_stack([directions, np.ones(100)])
+    expected, _ = cv2.projectPoints(rays, np.zeros(3), np.zeros(3), lens.matrix,
+                                    np.array(lens.distortion))
+    np.testing.assert_allclose(lens.pixels(directions), expected[:, 0], atol=1e-6)
 
 
 def test_a_pinhole_is_the_matrix():

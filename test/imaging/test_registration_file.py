@@ -71,6 +71,8 @@ def test_bad_cameras_are_named_with_the_cause(tmp_path, change, words):
 def test_one_camera_is_read_as_camera_calibration_wrote_it(tmp_path):
     lens = load_camera(write(tmp_path / 'boson.yaml', CAMERA))
     assert lens.size == (640, 480) and lens.matrix[0, 0] == 500
+    bare = {key: CAMERA[key] for key in ('image_width', 'image_height', 'camera_matrix')}
+    assert load_camera(write(tmp_path / 'boson.yaml', bare)).distortion == ()
     with pytest.raises(RegistrationError, match='boson.yaml.*camera_matrix'):
         load_camera(write(tmp_path / 'boson.yaml', CAMERA | {'camera_matrix': None}))
 

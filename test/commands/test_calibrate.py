@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+import cv2
+import numpy as np
+import pytest
+from scenes import board, errors, scene, seen_through, warp
+
+from degfusion_ros import bags
+from degfusion_ros.__main__ import main
+from degfusion_ros.imaging.registration import Registration
+
+SIZE = (320, 256)
+BACK = warp(SIZE, SIZE, angle=1, scale=1.1, shift=(10, -5), k1=0)
+PLACES = ((120, 100), (200, 100), (120, 160), (200, 160), (160, 128))
+
+
+def views():
+    """Return visible pictures of a board and 16-bit thermal ones with two telemetry rows."""
+    for place in PLACES:
+        heat = seen_through(board(SIZE, (6, 5), 14, place, 'circles', hot=True), BACK)
+        telemetry = np.full((2, SIZE[0]), 65535, np.uint16)
+        yield (board(SIZE, (6, 5), 14, place, 'circles'),
+               np.vstack([telemetry, 20000 + 8 * heat.astype(np.uint16)]))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for name in ('visible', 'thermal'):
+        (tmp_path / name).mkdir()
+    for number, (visible, heat) in enumerate(views()):
+        cv2.imwrite(str(tmp_path / f'visible/{number}.png'), visible)
+        cv2.imwrite(str(tmp_path / f'thermal/{number}.png'), heat)
+    return tmp_path
+
+
+@pytest.fixture
+def bag(tmp_path):
+    with bags.Writer(tmp_path / 'board.mcap') as writer:
+        for number, (visible, heat) in enumerate(views()):
+            stamp = 10 ** 9 + number * 10 ** 8
+            colour = cv2.cvtColor(visible, cv2.COLOR_GRAY2RGB)
+            for topic, array, encoding, late in (('/rgb/image', colour, 'rgb8', 0),
+                                                 ('/boson/image', heat, 'mono16', 4 * 10 ** 6)):
+                writer.write(topic, bags.IMAGE, stamp,
+                             bags.image_cdr(array, encoding, stamp + late, 'camera'))
+    return tmp_path / 'board.mcap'
+
+
+def calibrate(root, *more):
+    return main(['calibrate', '--visible', str(root / 'visible'), '--thermal',
+                 str(root / 'thermal'), '--output', str(root / 'out/r.yaml'), *more])
+
+
+BOARD = ('--target', 'circles', '--pattern', '6x5', '--thermal-crop', '2', '0')
+
+
+def check(root, capsys):
+    told = capsys.readouterr().out
+    assert 'residual 0.' in told and '150 points of 5 views' in told
+    registration = Registration.load(root / 'out/r.yaml')
+    assert errors(registration.geometry, BACK).max() < 1
+    assert cv2.imread(str(root / 'out/r.png')).shape == (256, 640, 3)
+    assert sorted(p.name for p in (root / 'out').iterdir()) == ['r.png', 'r.yaml']
+
+
+def test_a_folder_with_a_target_gives_a_file_the_node_loads(folders, capsys):
+    assert calibrate(folders, *BOARD) == 0
+    check(folders, capsys)
+
+
+def test_a_bag_gives_the_same(bag, tmp_path, capsys):
+    assert main(['calibrate', '--bag', str(bag), '--output', str(tmp_path / 'out/r.yaml'),
+                 *BOARD]) == 0
+    check(tmp_path, capsys)
+
+
+def test_a_bag_whose_stamps_are_apart_is_told(bag, tmp_path, capsys):
+    assert main(['calibrate', '--bag', str(bag), '--output', str(tmp_path / 'r.yaml'),
+                 '--max-dt-s', '0.001', *BOARD]) == 1
+    assert '--max-dt-s' in capsys.readouterr().err
+
+
+def test_a_scene_gives_one_too(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for name in ('visible', 'thermal'):
+        (tmp_path / name).mkdir()
+    for number in range(2):
+        visible, thermal = scene(rng, SIZE)
+        cv2.imwrite(str(tmp_path / f'visible/{number}.png'), visible)
+        cv2.imwrite(str(tmp_path / f'thermal/{number}.png'), seen_through(thermal, BACK))
+    assert calibrate(tmp_path, '--no-lens') == 0
+    assert 'blocks of 2 pairs' in capsys.readouterr().out
+    assert errors(Registration.load(tmp_path / 'out/r.yaml').geometry, BACK).max() < 2
+
+
+@pytest.mark.parametrize('more, words', [
+    (('--target', 'chess'), 'checkerboard'), (('--bag', 'x.mcap'), 'or --bag'),
+    (('--frames', '0'), '--frames 0'), (('--depth-m', '-1'), '--depth-m'),
+    (('--square-m', 'nan'), '--square-m'), (('--thermal-crop', '-1', '0'), '--thermal-crop'),
+    (('--output', 'r.txt'), '.yaml')])
+def test_wrong_use_is_told(folders, more, words, capsys):
+    assert calibrate(folders, *more) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_pattern_that_is_none_is_told(folders, capsys):
+    with pytest.raises(SystemExit) as ended:
+        calibrate(folders, '--pattern', '6')
+    assert ended.value.code == 2 and '8x6' in capsys.readouterr().err
+
+
+def test_no_target_in_the_pictures_is_told_and_nothing_written(folders, capsys):
+    assert calibrate(folders, '--target', 'lamp') == 1
+    assert 'found in both pictures of 0 of 5' in capsys.readouterr().err
+    assert not (folders / 'out').exists()
+
+
+def test_a_camera_of_another_size_is_told(folders, capsys):
+    (folders / 'boson.yaml').write_text(
+        'image_width: 640\nimage_height: 512\ncamera_matrix: [600, 0, 320, 0, 600, 256, 0, 0, 1]')
+    assert calibrate(folders, '--thermal-camera', str(folders / 'boson.yaml'), *BOARD) == 1
+    assert 'boson.yaml' in (told := capsys.readouterr().err) and '320x256' in told
+
+
+@pytest.mark.parametrize('spoil, words', [
+    (lambda path: path.write_bytes(b'no picture'), 'not a readable image'),
+    (lambda path: cv2.imwrite(str(path), np.zeros((100, 100), np.uint8)), '100x100')])
+def test_a_bad_picture_is_named(folders, spoil, words, capsys):
+    spoil(folders / 'visible/3.png')
+    assert calibrate(folders, *BOARD) == 1
+    told = capsys.readouterr().err
+    assert words in told and '3' in told
