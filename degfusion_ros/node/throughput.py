@@ -95,7 +95,7 @@ class Rig:
     def memory_mb(self) -> dict[str, float]:
         """Return the node process's resident memory and its peak, MB (Linux)."""
         text = Path(f'/proc/{self._process.process.pid}/status').read_text()
-        return {name: int(re.search(rf'{key}:\s+(\d+) kB', text)[1]) / 1024
+        return {name: int(re.search(rf'{key}:\s+(\d+) kB', text)[1]) * 1024 / 1e6
                 for name, key in (('resident', 'VmRSS'), ('peak', 'VmHWM'))}
 
     def _fused(self, raw: bytes) -> None:
