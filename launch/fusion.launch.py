@@ -38,6 +38,9 @@ def generate_launch_description() -> LaunchDescription:
             remappings=[*camera('visible'), *camera('thermal')],
             ros_arguments=['--log-level', LaunchConfiguration('log_level')],
             output='screen',
+            # Killed or crashed, it comes back by itself, and autostart brings it to work again.
+            respawn=True,
+            respawn_delay=2.0,
         ),
     ])
 

@@ -88,6 +88,7 @@ def test_parameters_it_sets_are_parameters_of_the_node(described):
     assert set(given) - {'use_sim_time'} == {'autostart'}
     assert 'autostart' in known
     assert (ROOT / 'scripts' / node.kwargs['executable']).is_file()
+    assert node.kwargs['respawn'] is True and node.kwargs['respawn_delay'] > 0
 
 
 @pytest.mark.parametrize('described', ['fusion.launch.py'], indirect=True)
