@@ -27,9 +27,35 @@ def tiny_model(tmp_path_factory):
         for head in heads:
             torch.nn.init.normal_(head.weight, std=0.03)
     guidance = Guidance()
-    checkpoint.save(path, network.kind, network.state_dict(), guidance.state_dict(), network.config, 0,
-                    guidance.clip_name)
+    checkpoint.save(path, network.kind, network.state_dict(), guidance.state_dict(),
+                    network.config, 0, guidance.clip_name)
     return path
+
+
+@pytest.fixture(scope='session')
+def tiny_tg_ecnet(tmp_path_factory):
+    """Return the same for the other network."""
+    import torch
+
+    from degfusion_ros.models import checkpoint
+    from degfusion_ros.models.guidance import Guidance
+    from degfusion_ros.models.tg_ecnet import TgEcnet
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('model') / 'tiny_tg_ecnet.safetensors'
+    network = TgEcnet(widths=(16, 16, 16, 16), decoder_widths=(16, 16, 16), prompt=16, words=4,
+                      encoder_blocks=(1, 1, 1, 1), heads=(1, 1, 1, 2))
+    for head in (network.restorer.head, network.fusion.head):
+        torch.nn.init.normal_(head.weight, std=0.03)
+    guidance = Guidance()
+    checkpoint.save(path, network.kind, network.state_dict(), guidance.state_dict(),
+                    network.config, 0, guidance.clip_name)
+    return path
+
+
+@pytest.fixture(params=['tiny_model', 'tiny_tg_ecnet'])
+def any_model(request):
+    """Return the path of a small checkpoint of each network in turn."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

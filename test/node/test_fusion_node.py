@@ -38,6 +38,17 @@ def test_the_shipped_model_fuses_pairs_under_the_visible_header(start, peer):
     assert all(0 <= float(v.value) <= 1 for v in [*visible.values, *thermal.values])
 
 
+def test_a_parameter_alone_chooses_the_other_network(start, peer, tiny_tg_ecnet):
+    start(parameters={'model.name': str(tiny_tg_ecnet)})
+    fused = peer.listen(FUSED, Image)
+    restored = peer.listen('fusion_node/visible_restored/image', Image)
+    labels = peer.listen('fusion_node/degradation/visible', String, LATCHED)
+    send(peer, fused, 1, 4)
+    wait_for(lambda: send(peer, fused, len(fused) + 1, len(fused) + 1) or (
+        restored and labels), 'a restored image and labels')
+    assert (restored[-1].encoding, restored[-1].width, restored[-1].height) == ('rgb8', 80, 64)
+
+
 def test_restored_pictures_and_mosaic_are_made_only_while_somebody_listens(start, peer):
     fuser = EchoFuser()
     start(fuser)
