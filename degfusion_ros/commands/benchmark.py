@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print a table, write JSON and plot."""
     from degfusion_ros.learning import benchmark, benchmark_machine
     console = Console(stderr=True)
-    console.width = max(console.width, 120)     # a table in a log file needs no folding
+    console.width = max(console.width, 140)     # a table in a log file needs no folding
     told = {'machine': benchmark_machine.describe(args.device), 'results': []}
     if args.frames > 0:
         specs = [benchmark.Spec(**json.loads(args.only))] if args.only else _specs(args)
