@@ -18,8 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--bag', type=Path, help='rosbag2, instead of the two folders')
     add('--visible-topic', help='of the bag; guessed by name')
     add('--thermal-topic', help='of the bag; guessed by name')
-    add('--output', type=Path, required=True, metavar='FILE.yaml',
+    add('--output', type=Path, metavar='FILE.yaml',
         help='the registration; an overlay picture is written beside it')
+    add('--check', nargs='?', const='', metavar='FILE.yaml',
+        help='calibrate nothing: tell how far off the pairs are as the file registers them, or '
+             'as they are')
     add('--target', default='none',
         help='checkerboard, circles, asymmetric-circles, lamp (one hot, bright spot), or none: '
              'from the structure of the scene (default)')
@@ -50,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
     if wrong:
         print(f'calibrate: {wrong}', file=sys.stderr)
         return 2
+    if args.check is not None:
+        return _check(args)
     lenses = [path and registration_file.load_camera(path)
               for path in (args.visible_camera, args.thermal_camera)]
     with Console(stderr=True).status('reading the pairs') as status:
@@ -80,6 +85,30 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check(args) -> int:
+    """Print what the node's watch says of the pairs, one by one and one after the other."""
+    import cv2
+    import numpy as np
+
+    from degfusion_ros.imaging.alignment import Alignment
+    from degfusion_ros.imaging.registration import Registration
+    registration = Registration.load(args.check) if args.check else Registration.identity()
+    pairs, together, alone = _pairs(args), Alignment(), []
+    for visible, thermal in pairs:
+        colour = cv2.cvtColor(visible, cv2.COLOR_GRAY2RGB)
+        registered = registration(thermal, visible.shape)
+        found = Alignment().update(colour, registered)
+        alone.append(np.nan if found is None else found.px)
+        last = together.update(colour, registered)
+    told = np.array(alone)[np.isfinite(alone)]
+    words = (f': median {np.median(told):.1f} px, largest {told.max():.1f} px, over 2 % of the '
+             f'width {int((told > 0.02 * pairs[0][0].shape[1]).sum())}' if told.size else '')
+    print(f'{told.size} of {len(pairs)} pairs tell alone{words}')
+    print('one after the other: ' + ('unknown' if last is None else f'{last.px:.1f} px off, '
+                                     f'{last.dx:+.1f} {last.dy:+.1f} on average'))
+    return 0
+
+
 def _pairs(args) -> list:
     from degfusion_ros import bags
     from degfusion_ros.commands import calibrate_pairs
@@ -87,7 +116,8 @@ def _pairs(args) -> list:
     if args.bag:
         topics = bags.image_topics(args.bag, args.visible_topic, args.thermal_topic)
         return calibrate_pairs.from_bag(args.bag, topics, args.frames, crop, args.max_dt_s)
-    return calibrate_pairs.from_folders(args.visible, args.thermal, args.frames, crop)
+    return calibrate_pairs.from_folders(args.visible, args.thermal, args.frames, crop,
+                                        args.check is None)
 
 
 def _wrong(args, kinds) -> str:
@@ -97,7 +127,9 @@ def _wrong(args, kinds) -> str:
         return 'give --visible and --thermal, or --bag'
     if args.target not in ('none', *kinds):
         return f'--target {args.target}: must be one of none, {", ".join(kinds)}'
-    if args.output.suffix not in ('.yaml', '.yml'):
+    if (args.output is None) == (args.check is None):
+        return 'give --output FILE.yaml, or --check'
+    if args.output and args.output.suffix not in ('.yaml', '.yml'):
         return f'--output {args.output}: must be a .yaml file'
     for name, low in (('frames', 1), ('square_m', 0), ('max_dt_s', 0)):
         if not getattr(args, name) >= low:

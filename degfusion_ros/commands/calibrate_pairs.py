@@ -15,12 +15,13 @@ from degfusion_ros.learning.pairs import find_pairs
 Pairs = list[tuple[np.ndarray, np.ndarray]]
 
 
-def from_folders(visible: Path, thermal: Path, count: int, crop: tuple[int, int]) -> Pairs:
+def from_folders(visible: Path, thermal: Path, count: int, crop: tuple[int, int],
+                 one_size: bool = True) -> Pairs:
     """
     Return up to `count` pairs with the same file stem, spread evenly, as uint8 HxW.
 
-    crop: telemetry rows to cut off the top and the bottom of thermal pictures. Raise DataError,
-    CalibrationError.
+    crop: telemetry rows to cut off the top and the bottom of thermal pictures. one_size: refuse
+    pictures of several sizes. Raise DataError, CalibrationError.
     """
     found = find_pairs(visible, thermal)
     pairs = []
@@ -34,7 +35,7 @@ def from_folders(visible: Path, thermal: Path, count: int, crop: tuple[int, int]
         heat = pictures[1]
         if heat.ndim == 3:
             heat = cv2.cvtColor(heat[..., :3], cv2.COLOR_BGR2GRAY)
-        pairs.append(_pair(stem, pictures[0], heat, crop, pairs))
+        pairs.append(_pair(stem, pictures[0], heat, crop, pairs[:one_size]))
     return pairs
 
 

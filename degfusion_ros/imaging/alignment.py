@@ -44,7 +44,7 @@ class Alignment:
         """
         height, width = visible.shape[:2]
         size = WIDTH, round(WIDTH * height / width)
-        if width < LEAST_WIDTH or size[1] < 4 * DOWN * BLOCK_REACH:
+        if width < LEAST_WIDTH or size[1] < 3 * DOWN * BLOCK_REACH:
             return None
         if size != self._size:
             self._begin(size)

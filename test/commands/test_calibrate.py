@@ -6,7 +6,9 @@ from scenes import board, errors, scene, seen_through, warp
 
 from degfusion_ros import bags
 from degfusion_ros.__main__ import main
+from degfusion_ros.imaging.geometry import Plane
 from degfusion_ros.imaging.registration import Registration
+from degfusion_ros.imaging.registration_file import save
 
 SIZE = (320, 256)
 BACK = warp(SIZE, SIZE, angle=1, scale=1.1, shift=(10, -5), k1=0)
@@ -92,7 +94,26 @@ def test_a_scene_gives_one_too(tmp_path, capsys):
     assert errors(Registration.load(tmp_path / 'out/r.yaml').geometry, BACK).max() < 2
 
 
+def test_a_registration_is_checked_on_other_pairs(tmp_path, capsys):
+    rng, back = np.random.default_rng(1), warp((640, 512), (640, 512), 1, 1.05, (20, 0), 0)
+    for name in ('visible', 'thermal'):
+        (tmp_path / name).mkdir()
+    for number in range(2):
+        visible, thermal = scene(rng, (640, 512))
+        cv2.imwrite(str(tmp_path / f'visible/{number}.png'), visible)
+        cv2.imwrite(str(tmp_path / f'thermal/{number}.png'), seen_through(thermal, back))
+    save(tmp_path / 'r.yaml', Plane(np.linalg.inv(back.homography), (640, 512), (640, 512)), 0)
+    both = ['calibrate', '--visible', str(tmp_path / 'visible'),
+            '--thermal', str(tmp_path / 'thermal'), '--check']
+    assert main([*both, str(tmp_path / 'r.yaml')]) == 0
+    assert '2 of 2 pairs tell alone: median 0.' in (told := capsys.readouterr().out)
+    assert 'one after the other: 0.' in told and 'width 0' in told
+    assert main(both) == 0
+    assert 'width 2' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('more, words', [
+    (('--check',), '--output FILE.yaml, or --check'),
     (('--target', 'chess'), 'checkerboard'), (('--bag', 'x.mcap'), 'or --bag'),
     (('--frames', '0'), '--frames 0'), (('--depth-m', '-1'), '--depth-m'),
     (('--square-m', 'nan'), '--square-m'), (('--thermal-crop', '-1', '0'), '--thermal-crop'),
