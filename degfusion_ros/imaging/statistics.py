@@ -6,6 +6,8 @@ A network taught on a few hundred scenes learns the scenes; these figures do not
 sizes count: only light and haze are measured after a resize.
 """
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
@@ -18,6 +20,10 @@ _STREAK = 13
 _k, _n = np.mgrid[:_BLOCK, :_BLOCK]
 _COSINES = (np.cos(np.pi * (_n + 0.5) * _k / _BLOCK) * np.where(_k, 1, np.sqrt(0.5))
             * np.sqrt(2 / _BLOCK)).astype(np.float32)
+_MEANS = np.stack([(_k[:, 0] >= a) & (_k[:, 0] < b) for a, b in pairwise(_BANDS)], axis=1)
+_MEANS = _MEANS / _MEANS.sum(axis=0)                # coefficients x bands
+# 256 coefficients of a block, as rows, to the means of 7 x 7 bands, without the block's mean
+_GROUPS = np.kron(_MEANS, _MEANS)[:, 1:].astype(np.float32)
 
 
 def pair_statistics(visible: np.ndarray, thermal: np.ndarray) -> np.ndarray:
@@ -112,10 +118,12 @@ def _spectrum(grey: np.ndarray, shares: tuple[float, ...], every: int) -> np.nda
     blocks = grey[:rows * _BLOCK, :columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK)
     blocks = blocks.transpose(0, 2, 1, 3).reshape(-1, _BLOCK, _BLOCK)[::every].astype(np.float32)
     power = np.square(_COSINES @ blocks @ _COSINES.T)
-    power = np.add.reduceat(np.add.reduceat(power, _BANDS[:-1], axis=1), _BANDS[:-1], axis=2)
-    width = np.diff(_BANDS)
-    power = (power / np.outer(width, width)).reshape(len(power), -1)[:, 1:]  # without the mean
-    return np.percentile(_log(power, 0.1), shares, axis=0).ravel()
+    bands = np.sort(_log(power.reshape(-1, _BLOCK * _BLOCK) @ _GROUPS, 0.1).T, axis=1)
+    # np.percentile gives the same, slowly
+    rank = np.array(shares) / 100 * (bands.shape[1] - 1)
+    low = rank.astype(int)
+    high = np.minimum(low + 1, bands.shape[1] - 1)
+    return (bands[:, low] + (bands[:, high] - bands[:, low]) * (rank - low)).T.ravel()
 
 
 def _lines(values: np.ndarray) -> np.ndarray:

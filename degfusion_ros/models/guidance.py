@@ -18,7 +18,9 @@ from degfusion_ros.models.image_tower import SMALL
 from degfusion_ros.models.labels import LABELS
 
 VECTOR_SIZE = 512
+_LIMIT = 8.0        # of an entry of d_deg; 6 is rare
 _WIDTH = 256        # of what is made of the measures of one image
+_NOISE = 0.2        # on standardised measures, in training
 # OpenAI's CLIP normalisation, which published weights expect
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
@@ -40,8 +42,9 @@ class Guidance(nn.Module):
     The degradation-aware guidance module (Scientific Reports 10.1038/s41598-025-24436-3, Eq. 6-7).
 
     f_vis, f_ir come from one CLIP image encoder, d_deg = MLP(f_vis * f_ir). Beyond the paper, the
-    frames' statistics join both the MLP and two heads per modality, which read presence and
-    severity of every label; with `measures` 0 there are none, as in the paper.
+    frames' statistics join the MLP, and a head per modality reads presence and severity of every
+    label off them alone: CLIP's features remember the few scenes of the training, and heads that
+    see them too do worse on others. With `measures` 0 there are no statistics, as in the paper.
     """
 
     def __init__(self, clip_name: str = SMALL, clip: nn.Module | None = None,
@@ -54,17 +57,17 @@ class Guidance(nn.Module):
             from degfusion_ros.models.clip import create_clip  # seconds and memory: see image_tower
             clip = create_clip(clip_name)[0]
         self.clip = clip
-        feature, extra = self.clip.visual.output_dim, _WIDTH if measures else 0
+        feature, extra = self.clip.visual.output_dim, 2 * _WIDTH if measures else 0
         self.norm = nn.LayerNorm(feature)
         if measures:
             self.register_buffer('centre', torch.zeros(measures))
             self.register_buffer('spread', torch.ones(measures))
             self.measured = nn.ModuleDict({'visible': _reader(VISIBLE_COUNT),
                                            'thermal': _reader(COUNT - VISIBLE_COUNT)})
-        self.drop = nn.Dropout(0.5)     # features remember scenes, statistics do not
-        self.heads = nn.ModuleDict({m: nn.Linear(feature + extra, 2 * len(LABELS[m]))
-                                    for m in LABELS})
-        self.mlp = nn.Sequential(nn.Linear(feature + 2 * extra, VECTOR_SIZE), nn.GELU(),
+        self.heads = nn.ModuleDict({m: nn.Linear(_WIDTH if measures else feature,
+                                                 2 * len(LABELS[m])) for m in LABELS})
+        self.drop = nn.Dropout(0.5)
+        self.mlp = nn.Sequential(nn.Linear(feature + extra, VECTOR_SIZE), nn.GELU(),
                                  nn.Linear(VECTOR_SIZE, VECTOR_SIZE))
         self.register_buffer('mean', torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
@@ -88,19 +91,25 @@ class Guidance(nn.Module):
         """Read the judgement off the features of `encode` and the statistics."""
         f_vis, f_ir = self.norm(features.float()).chunk(2)                # B x 512 each
         told = self._told(measures)
-        presence, severity = zip(*(
-            self.heads[m](torch.cat([self.drop(f), *told[i:i + 1]], dim=1)).chunk(2, dim=1)
-            for i, (m, f) in enumerate((('visible', f_vis), ('thermal', f_ir)))))
+        presence, severity = zip(*(self.heads[m](x).chunk(2, dim=1)
+                                   for m, x in zip(LABELS, told or (f_vis, f_ir))))
         # the norm keeps the product in the range in which a fresh MLP learns
-        product = functional.layer_norm(f_vis * f_ir, f_vis.shape[1:])
+        product = self.drop(functional.layer_norm(f_vis * f_ir, f_vis.shape[1:]))
         vector = self.mlp(torch.cat([product, *told], dim=1))
-        return Judgement(*presence, *(s.sigmoid() for s in severity), vector, features)
+        severity = [s.sigmoid() for s in severity]
+        judged = torch.cat([p.sigmoid() * s for p, s in zip(presence, severity)], dim=1)
+        # bounded: a frame unlike all in training must not drive the gates out of their range
+        rest = _LIMIT * (vector[:, judged.shape[1]:] / _LIMIT).tanh()
+        vector = torch.cat([2 * judged, rest], dim=1)
+        return Judgement(*presence, *severity, vector, features)
 
     def _told(self, measures: torch.Tensor) -> list[torch.Tensor]:
         if not hasattr(self, 'measured'):
             return []
         # clamped: a frame like none in training must not outshout everything
         measures = ((measures.float() - self.centre) / self.spread).clamp(-5, 5)
+        if self.training:
+            measures = measures + _NOISE * torch.randn_like(measures)
         return [self.measured['visible'](measures[:, :VISIBLE_COUNT]),
                 self.measured['thermal'](measures[:, VISIBLE_COUNT:])]
 
