@@ -114,7 +114,8 @@ class JudgedStream(IterableDataset):
             night = cv2.convertScaleAbs(night, alpha=rng.uniform(0.6, 1.3))
         # the generator's own scale: what is left of a day's light
         left = min(float(night.mean()) / 125, 0.7)
-        return np.ascontiguousarray(night), max(((0.75 - left) / 0.65) ** (1 / 0.7), 0.2)
+        darkness = ((0.75 - left) / 0.65) ** (1 / 0.7)
+        return np.ascontiguousarray(night), min(max(darkness, 0.2), 1.0)
 
 
 def reframe(visible: np.ndarray, thermal: np.ndarray, rng: np.random.Generator) -> Pair:

@@ -43,7 +43,7 @@ def test_real_nights_are_dark_and_the_rest_of_them_unknown(pair):
     found = [s['severity'] for s in samples if s['severity'].isnan().any()]
     assert found
     for severity in found:
-        assert severity[DARK] > 0.5 and severity[GLARE] == 0
+        assert 0.5 < severity[DARK] <= 1 and severity[GLARE] == 0
         assert severity[:6].isnan().sum() == 4 and severity[6:].isfinite().all()
 
 
