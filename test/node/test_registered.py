@@ -4,8 +4,11 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from flow import FUSED, send
 import numpy as np
 from rclpy.parameter import Parameter
-from rig import diagnosed, EchoFuser, frame, PERIOD, wait_for
-from sensor_msgs.msg import Image
+from rig import camera_info, diagnosed, EchoFuser, frame, PERIOD, wait_for
+from sensor_msgs.msg import CameraInfo, Image
+
+from degfusion_ros.imaging.geometry import Plane
+from degfusion_ros.imaging.registration_file import save
 
 SIZE = 320, 256
 
@@ -33,16 +36,41 @@ def test_a_knocked_camera_is_told_in_diagnostics(start, peer):
         send(peer, fused, number[0], number[0], **pair(number[0], dx))
         return diagnosed(told)
 
+    def warned(dx):
+        return 'px off the visible one' in state(dx)['message']
+
     wait_for(lambda: state(0).get('misalignment_px', 'unknown') != 'unknown', 'a judgement')
-    good = diagnosed(told)
-    assert float(good['misalignment_px']) < 3 and good['level'] == DiagnosticStatus.OK
-    wait_for(lambda: state(20)['level'] == DiagnosticStatus.WARN, 'a warning')
+    assert float(diagnosed(told)['misalignment_px']) < 3 and not warned(0)
+    wait_for(lambda: warned(20), 'a warning')
     bad = diagnosed(told)
-    assert 'px off the visible one' in bad['message'] and 'calibrate' in bad['message']
+    assert 'calibrate' in bad['message'] and bad['level'] == DiagnosticStatus.WARN
     assert 6.4 < float(bad['misalignment_px']) < 23
     off = [Parameter('registration.warn_share', value=0.0)]
     assert node.do(node.node.set_parameters_atomically, off).successful
-    wait_for(lambda: state(20)['level'] == DiagnosticStatus.OK, 'the warning to go')
+    wait_for(lambda: not warned(20), 'the warning to go')
+
+
+def test_the_node_registers_by_the_file_and_scales_camera_info(start, peer, tmp_path):
+    """Another size and a shift; the output half as large, with the visible camera_info."""
+    save(tmp_path / 'r.yaml', Plane(np.array([[2.0, 0, 40], [0, 2, 0], [0, 0, 1]]), (160, 128),
+                                    (320, 256)), 0)
+    fuser = EchoFuser()
+    start(fuser, {'registration.file': str(tmp_path / 'r.yaml'), 'output.size': '160x128'})
+    fused = peer.listen(FUSED, Image)
+    infos = peer.listen('fusion_node/fused/camera_info', CameraInfo)
+    thermal = np.full((128, 160), 40, np.uint8)
+    thermal[:, 50:70] = 200
+    peer.camera('visible/camera_info', CameraInfo).publish(camera_info(320, 256))
+    pictures = {'visible': frame(np.zeros((256, 320, 3), np.uint8), 'rgb8'),
+                'thermal': frame(thermal, 'mono8')}
+    send(peer, fused, 1, 1, **pictures)
+    seen = fuser.fused[-1][1]
+    assert seen.shape == (128, 160)
+    hot = np.flatnonzero(seen[64] > 0.6)  # thermal 50 to 70, visible 140 to 180, output 70 to 90
+    assert abs(hot.min() - 70) <= 1 and abs(hot.max() - 89) <= 1
+    assert seen[:, :20].min() > 0.1  # no black border where the thermal camera sees nothing
+    wait_for(lambda: infos, 'a camera_info')
+    assert (infos[0].width, infos[0].height, infos[0].k[0], infos[0].k[2]) == (160, 128, 50, 80)
 
 
 def test_small_pictures_are_not_judged(start, peer):
