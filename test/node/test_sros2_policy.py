@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shipped enclave policy allows just what the node opens."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from rclpy.parameter import Parameter
+from rig import EchoFuser, Spun
+
+from degfusion_ros.node.fusion_node import FusionNode
+
+POLICY = Path(__file__).resolve().parents[2] / 'config' / 'sros2' / 'policy.xml'
+COMPRESSED = {f'/{name}/image_raw/compressed' for name in ('visible', 'thermal')}
+
+
+def allowed(kind, rule):
+    profile, = ElementTree.parse(POLICY).getroot().iter('profile')
+    assert (profile.get('ns'), profile.get('node')) == ('/', 'fusion_node')
+    return {f'/{name.text}'.replace('/~', '/fusion_node')
+            for group in profile.findall(f'{kind}s') if group.get(rule) == 'ALLOW'
+            for name in group.findall(kind)}
+
+
+@pytest.mark.parametrize('transport', ['raw', 'compressed'])
+def test_the_policy_is_what_the_node_opens(ros, transport):
+    given = {'use_sim_time': True, 'model.warm_up_size': 'first',
+             **{f'input.{name}.transport': transport for name in ('visible', 'thermal')}}
+    node = FusionNode(load=lambda *_: EchoFuser(), parameter_overrides=[
+        Parameter(name, value=value) for name, value in given.items()])
+    spun = Spun(node)
+    try:
+        spun.do(node.trigger_configure)
+        spun.do(node.trigger_activate)
+
+        def opened(what):
+            query = getattr(node, f'get_{what}_names_and_types_by_node')
+            return {name for name, _ in query('fusion_node', '/')}
+
+        assert opened('publisher') == allowed('topic', 'publish')
+        reads = allowed('topic', 'subscribe')
+        unused = {name.removesuffix('/compressed') for name in COMPRESSED} \
+            if transport == 'compressed' else COMPRESSED
+        assert opened('subscriber') - {'/parameter_events'} == reads - unused
+        assert opened('service') <= allowed('service', 'reply')
+        assert allowed('service', 'reply') - opened('service') <= {
+            '/fusion_node/get_type_description', '/fusion_node/get_transition_graph'}  # not Humble
+        assert opened('client') == set()
+    finally:
+        spun.end()
