@@ -57,13 +57,14 @@ class Experts(nn.Module):
         self.second_bias = nn.Parameter(torch.zeros(experts, channels))
         nn.init.kaiming_normal_(self.first, nonlinearity='relu')
         nn.init.normal_(self.second, std=0.5 * hidden ** -0.5)
-        self.prompt = nn.Linear(prompt, experts)
+        self.task = nn.Linear(prompt, experts)
+        self.gain = prompt ** -0.5      # many numbers that Adam moves together: no rash choices
         # [token; prompt] times one matrix, in two parts: the prompt's is the same for all tokens
         self.token = nn.Linear(channels, experts, bias=False) if gate == 'pixel' else None
 
     def gates(self, prompts: torch.Tensor) -> Gated:
         """Gate whole images by their prompts, F x P."""
-        return choose(self.prompt(prompts.float()), self.k)
+        return choose(self.task(prompts.float()) * self.gain, self.k)
 
     def fold(self, weights: torch.Tensor) -> Folded:
         """Join the chosen experts of one image; `weights` (N) are its gates."""
@@ -85,7 +86,8 @@ class Experts(nn.Module):
             parts = [apply_folded(part, f) for part, f in zip(x.chunk(len(steering)), steering)]
             return parts[0] if len(parts) == 1 else torch.cat(parts), None
         tokens = x.permute(0, 2, 3, 1)                                          # B x H x W x C
-        logits = self.token(tokens).float() + self.prompt(steering)[:, None, None].float()
+        logits = self.token(tokens).float() \
+            + self.task(steering)[:, None, None].float() * self.gain
         gated = choose(logits, self.k)
         flat, weights = tokens.flatten(0, 2), gated.weights.flatten(0, 2)
         out, kernels = flat.clone(), self.first.unflatten(0, self.first_bias.shape)[..., 0, 0]

@@ -47,13 +47,14 @@ class Tone(nn.Module):
 
     def __init__(self, prompt: int):
         super().__init__()
-        self.coefficients = nn.Linear(prompt, TONE)
-        nn.init.zeros_(self.coefficients.weight)
-        nn.init.zeros_(self.coefficients.bias)
+        self.gain = prompt ** -0.5      # a step of Adam moves a curve by hundredths
+        self.curve = nn.Linear(prompt, TONE)
+        nn.init.zeros_(self.curve.weight)
+        nn.init.zeros_(self.curve.bias)
 
     def forward(self, prompts: torch.Tensor) -> torch.Tensor:
         """Return the coefficients of F prompts, F x TONE."""
-        return self.coefficients(prompts)
+        return self.curve(prompts) * self.gain
 
 
 def toned(luminance: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:

@@ -24,7 +24,7 @@ def _network(size: dict) -> TgEcnet:
     for head in (network.restorer.head, network.fusion.head, network.restorer.colour[-1]):
         torch.nn.init.normal_(head.weight, std=0.05)    # a fresh head changes nothing
     if network.restorer.tone is not None:
-        torch.nn.init.normal_(network.restorer.tone.coefficients.weight, std=0.1)
+        torch.nn.init.normal_(network.restorer.tone.curve.weight, std=0.3)
     return network
 
 
