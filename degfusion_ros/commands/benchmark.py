@@ -43,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--node', action='store_true', help='also measure the node end to end')
     parser.add_argument('--rates', type=_numbers, default=[10, 20, 30],
                         help='Hz to send pairs to the node at (default: 10,20,30)')
+    parser.add_argument('--highest', type=int, default=120, help='Hz up to which the highest '
+                        'sustained rate is looked for (default: %(default)s; 0: not at all)')
     parser.add_argument('--seconds', type=float, default=15.0,
                         help='how long the node gets each rate (default: %(default)s)')
     parser.add_argument('--output', type=Path, help='JSON file for all that was measured')

@@ -9,7 +9,6 @@ import time
 import numpy as np
 from rich.console import Console
 
-HIGHEST_HZ = 120
 REFRESH_HZ = (2.0, 0.0)
 FRAMES = 12     # different pairs, each two pixels on: a camera that moves, no change of scene
 STATUS_S = 1.3  # until the node's next status says what the last frames took
@@ -35,7 +34,7 @@ def measure(args: argparse.Namespace, console: Console) -> list[dict]:
             for rate in args.rates:
                 _measure_rate(rig, rate, args.seconds, told, console)
             tried = {rate: values[MARK] for rate, values in told['rates'].items()}
-            while (rate := next_rate(tried, HIGHEST_HZ)) is not None:
+            while args.highest and (rate := next_rate(tried, args.highest)) is not None:
                 tried[rate] = _measure_rate(rig, rate, args.seconds, told, console)[MARK]
             told['highest_rate_hz'] = max((r for r, held in tried.items() if held), default=0)
             told['memory_mb'] = {k: round(v, 1) for k, v in rig.memory_mb().items()}
