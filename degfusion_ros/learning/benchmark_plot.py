@@ -27,6 +27,7 @@ def draw(told: dict, path: Path) -> None:
     threads.set(xlabel='threads', ylabel='frames per second')
     for axes in (area, threads):
         axes.set_ylim(bottom=0)
+        axes.set_visible(bool(axes.lines))
         if axes.lines:
             axes.legend(fontsize='small')
     part = path.with_name(f'{path.name}.part')
