@@ -20,7 +20,7 @@ COMMANDS = {
     'soak': ('degfusion_ros.commands.soak', 'run the node for long, with faults at random'),
     'degrade': ('degfusion_ros.commands.degrade', 'build a benchmark set from clean pairs'),
     'pairing-report': ('degfusion_ros.commands.pairing_report',
-                       'pair simulated cameras by our policy and message_filters\''),
+                       "pair simulated cameras by our policy and message_filters'"),
     'train': ('degfusion_ros.commands.train', 'train the guidance or the fusion network'),
 }
 

@@ -15,6 +15,9 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 
+SPOILT = 20     # steps in a row without finite gradients that end a run
+
+
 class TrainingError(RuntimeError):
     """A run that cannot start or go on; the message says why in one line."""
 
@@ -40,6 +43,7 @@ class Loop:
         self.accelerator = Accelerator()
         self.folder, self.steps, self.step = Path(folder), steps, 0
         self.lr = lr
+        self._spoilt = 0
         self.checkpoint_s, self.max_norm, self.ema_decay = checkpoint_s, max_norm, ema
         self.folder.mkdir(parents=True, exist_ok=True)
         trainable = [p for p in model.parameters() if p.requires_grad]
@@ -107,8 +111,9 @@ class Loop:
             losses = loss_of(self.step)
             self.optimizer.zero_grad(set_to_none=True)
             self.accelerator.backward(losses['total'])
-            self.accelerator.clip_grad_norm_(self.raw.parameters(), self.max_norm)
-            self.optimizer.step()
+            norm = self.accelerator.clip_grad_norm_(self.raw.parameters(), self.max_norm)
+            if self._sound(norm):
+                self.optimizer.step()
             self.schedule.step()
             self.step += 1
             self._average()
@@ -122,6 +127,14 @@ class Loop:
                 if self.step % period == 0 or self.step == self.steps:
                     call()
         self.save()
+
+    def _sound(self, norm: torch.Tensor) -> bool:
+        """Tell whether a step may be taken: one that is not finite would spoil all weights."""
+        self._spoilt = 0 if torch.isfinite(norm) else self._spoilt + 1
+        if self._spoilt == SPOILT:
+            raise TrainingError(f'{self.folder}: gradients not finite in {SPOILT} steps running, '
+                                f'the last of them step {self.step}; lower the learning rate')
+        return self._spoilt == 0
 
     def averaged(self) -> dict[str, torch.Tensor]:
         """Return the weights to ship: their running mean where one is kept."""

@@ -44,7 +44,8 @@ class Router(nn.Module):
 
     def logits(self, vector: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return clean logits and the noise's standard deviation, both N x 8."""
-        return self.gate(vector), functional.softplus(self.noise(vector) - 2.0)
+        # a floor: without any noise the load's gradient divides by zero
+        return self.gate(vector), functional.softplus(self.noise(vector) - 2.0) + 1e-2
 
     def forward(self, vector: torch.Tensor) -> Gates:
         """Choose for each of N vectors; noise is added in training only."""

@@ -11,7 +11,7 @@ import yaml
 
 from degfusion_ros import Fuser
 from degfusion_ros.learning import fusion_training, guidance_training
-from degfusion_ros.learning.loop import cosine, TrainingError
+from degfusion_ros.learning.loop import cosine, Loop, TrainingError
 
 NETWORK = {'visible': [8, 8], 'thermal': [8, 8], 'decoder': [8, 8], 'decoder_blocks': [1, 1]}
 CONFIG = Path(__file__).parents[2] / 'config' / 'train'
@@ -76,3 +76,14 @@ def test_learning_rate_warms_up_and_decays():
     assert factors[0] == pytest.approx(0.01) and factors[100] == pytest.approx(1.0)
     assert factors[1000] == pytest.approx(0.02)
     assert all(b <= a for a, b in zip(factors[100:], factors[101:]))
+
+
+def test_a_step_without_finite_gradients_is_left_out_and_many_end_the_run(tmp_path):
+    model = torch.nn.Linear(2, 1)
+    before = model.weight.detach().clone()
+    bad = Loop(model, tmp_path, lr=0.1, steps=3)
+    bad.run(lambda step: {'total': model(torch.full((1, 2), float('nan'))).sum()}, 'bad')
+    assert torch.equal(model.weight, before)
+    long = Loop(model, tmp_path / 'long', lr=0.1, steps=100)
+    with pytest.raises(TrainingError, match='not finite'):
+        long.run(lambda step: {'total': model(torch.ones(1, 2)).sum() * float('inf')}, 'long')
