@@ -14,7 +14,6 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
-
 SPOILT = 20     # steps in a row without finite gradients that end a run
 
 
