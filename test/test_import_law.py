@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1] / 'degfusion_ros'
 PACKAGE = 'degfusion_ros'
 
 # Each imports from itself and from those before it.
-ORDER = ('imaging', 'stream', 'models', 'fuser', 'learning', 'bags', 'drive', 'node', 'commands',
-         '__main__')
+ORDER = ('files', 'imaging', 'stream', 'models', 'fuser', 'learning', 'bags', 'drive', 'node',
+         'commands', '__main__')
 FACE = 'fuser'  # degfusion_ros/__init__.py offers what fuser does, and stands where it stands
 DATA = ('weights',)  # folders of files, not of code
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from degfusion_ros import bags
 from degfusion_ros.commands import demo_report, demo_summary
 from degfusion_ros.drive import recording, schedule, weather
+from degfusion_ros.files import write_whole
 
 ENOUGH = 0.95  # share of the pairs that has to be fused
 
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     plan = schedule.SCHEDULE if built_in else None
     summary = demo_summary.summarise(flight, ENOUGH, plan)
     summary['bag'] = 'built-in drive' if built_in else str(args.bag)
-    (args.output / 'summary.json').write_text(json.dumps(summary, indent=1) + '\n')
+    write_whole(args.output / 'summary.json', json.dumps(summary, indent=1) + '\n')
     demo_report.write(args.output / 'index.html', summary, flight.pictures)
     console.print(_table(summary))
     print(f'{summary["verdict"]}; see {args.output / "index.html"}')

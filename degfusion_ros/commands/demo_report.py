@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from degfusion_ros.commands.demo_plot import latency_plot, severity_plot
+from degfusion_ros.files import write_whole
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
@@ -100,13 +101,12 @@ def write(path: Path, summary: dict, pictures: list[tuple[int, str]]) -> None:
     severities, scale = severity_plot(summary)
     gap = (frames[-1][0] - frames[0][0]) / (len(frames) - 1) if len(frames) > 1 else 0.5
     truth = " Dashed: what the drive's schedule says." if 'agreement' in summary else ''
-    path.write_text(PAGE.format(
+    write_whole(path, PAGE.format(
         bag=escape(summary['bag']), verdict=escape(summary['verdict']), truth=truth,
         mood='good' if summary['passed'] else 'bad', first=frames[0][1] if frames else '',
         last=max(len(frames) - 1, 0), frames=json.dumps(frames), judged=json.dumps(judged),
         scale=json.dumps(scale), interval=round(max(gap, 0.05) * 1000), severities=severities,
-        latencies=latency_plot(summary, scale), tables=''.join(_tables(summary))),
-        encoding='utf-8')
+        latencies=latency_plot(summary, scale), tables=''.join(_tables(summary))))
 
 
 def _tables(summary: dict) -> list[str]:

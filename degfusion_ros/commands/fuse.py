@@ -3,13 +3,14 @@
 
 import argparse
 import json
-import os
 from pathlib import Path
 import sys
 
 import cv2
 import numpy as np
 from rich.progress import track
+
+from degfusion_ros.files import write_whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         lines.append(json.dumps({'name': stem, 'visible': told.visible, 'thermal': told.thermal,
                                  'visible_labels': told.visible_labels,
                                  'thermal_labels': told.thermal_labels}))
-    put(args.output / 'degradation.jsonl', ''.join(f'{line}\n' for line in lines).encode())
+    write_whole(args.output / 'degradation.jsonl', ''.join(f'{line}\n' for line in lines).encode())
     print(f'{len(pairs) - bad} pairs fused into {args.output}' + (f', {bad} not' if bad else ''))
     return 1 if bad else 0
 
@@ -73,15 +74,4 @@ def write(path: Path, image: np.ndarray) -> None:
     done, data = cv2.imencode('.png', np.ascontiguousarray(image))
     if not done:
         raise OSError(f'{path}: cannot be encoded as PNG')
-    put(path, data.tobytes())
-
-
-def put(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; raises OSError naming it, on a full disk for instance."""
-    part = path.with_suffix('.part')
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
+    write_whole(path, data.tobytes())

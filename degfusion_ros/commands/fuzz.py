@@ -13,6 +13,8 @@ import sys
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from degfusion_ros.files import write_whole
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
@@ -34,8 +36,7 @@ def run(args: argparse.Namespace) -> int:
         found = fuzz(args.messages, args.seed, lambda done: bar.update(task, completed=done))
     told = {'passed': found.passed(), **asdict(found)}
     path = args.output / 'fuzz.json'
-    path.with_suffix('.part').write_text(json.dumps(told, indent=1) + '\n')
-    os.replace(path.with_suffix('.part'), path)
+    write_whole(path, json.dumps(told, indent=1) + '\n')
     print(f'{found.messages} malformed messages, {len(found.failures)} failures; '
           f'{found.good_fused} of {found.good_pairs} good pairs fused; {found.arcs} steps of the '
           f'code seen, {found.corpus} messages kept; see {path}')

@@ -3,13 +3,13 @@
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TimeRemainingColumn
 
 from degfusion_ros.commands import soak_summary
+from degfusion_ros.files import write_whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,10 +42,8 @@ def run(args: argparse.Namespace) -> int:
                    lambda now, words: bar.update(task, completed=now, description=words or 'well'))
     summary = soak_summary.summarise(log, faults)
     table = soak_summary.table(summary)
-    for name, text in (('soak.json', json.dumps(summary, indent=1) + '\n'), ('soak.md', table)):
-        part = args.output / f'{name}.part'
-        part.write_text(text)
-        os.replace(part, args.output / name)
+    write_whole(args.output / 'soak.json', json.dumps(summary, indent=1) + '\n')
+    write_whole(args.output / 'soak.md', table)
     print(f'{table}\n{"passed" if summary["passed"] else "FAILED"}; see {args.output}')
     return 0 if summary['passed'] else 1
 
