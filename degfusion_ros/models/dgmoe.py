@@ -26,7 +26,7 @@ from degfusion_ros.models.enhancement import (
 from degfusion_ros.models.experts import DGME, Folded, Router, STATE
 from degfusion_ros.models.guidance import VECTOR_SIZE
 from degfusion_ros.models.layers import conv_add, working
-from degfusion_ros.models.network import FusionNetwork, Outputs, pack, unit, unpack
+from degfusion_ros.models.network import banded, FusionNetwork, Outputs, pack, unit, unpack
 
 TASKS = ('fusion', 'restoration')
 State = dict[str, list[Folded]]     # 'encoder' or a task -> the folded blocks in their order
@@ -117,7 +117,7 @@ class DgMoe(FusionNetwork):
 
     def stages(self, visible: torch.Tensor, thermal: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return PKDM's pictures, its transmission map and its air light (a picture of it)."""
-        enhanced = self.enhance_visible(unit(pack(visible, FACTOR)), debug=True)
+        enhanced = self.enhance_visible(pack(visible, FACTOR), debug=True)
         t = functional.interpolate(enhanced.transmission, scale_factor=FACTOR, mode='bilinear')
         return {'transmission': t, 'air_light': enhanced.air_light[..., None, None].expand(
                     -1, -1, *visible.shape[2:]),
@@ -130,21 +130,20 @@ class DgMoe(FusionNetwork):
                          ) -> tuple[Outputs, Enhanced]:
         """As `forward`; also PKDM's pictures. Crops need the `statistics` of their frames."""
         dtype = self.stems[0].weight.dtype
-        enhanced = self.enhance_visible(unit(pack(visible, FACTOR)), statistics)
+        enhanced = self.enhance_visible(pack(visible, FACTOR), statistics)
         sharpened = pack(self.enhance_thermal(unit(thermal)), FACTOR)
-        base, sharp = enhanced.derained.to(dtype), sharpened.to(dtype)
+        base, sharp = enhanced.base, sharpened.to(dtype)
         stems = [stem(image) for stem, image in zip(self.stems, (base, sharp))]
-        stems[0] = conv_add(*working(enhanced.original.to(dtype), self.glance.weight), None,
-                            stems[0])
+        stems[0] = conv_add(*working(enhanced.original, self.glance.weight), None, stems[0])
         skips = self._encode(stems, iter(state['encoder']))
         fused = restored = heat = None
         if 'fused' in outputs:
             share, colour = self._decode(skips, 'fusion', state)
             shift = share.sigmoid() * (sharp - self.luminance(base))    # towards the thermal
-            fused = enhanced.derained + self.luminance.add_grey(colour, shift).float()
+            fused = _sum(enhanced.derained, self.luminance.add_grey(colour, shift))
         if 'visible' in outputs or 'thermal' in outputs:
             warmth, colour = self._decode(skips, 'restoration', state)
-            restored, heat = enhanced.derained + colour.float(), sharpened + warmth.float()
+            restored, heat = _sum(enhanced.derained, colour), _sum(sharpened, warmth)
         return Outputs(fused, restored, heat, FACTOR), enhanced
 
     def _encode(self, stems: list[torch.Tensor],
@@ -174,6 +173,10 @@ class DgMoe(FusionNetwork):
             for j, block in enumerate(self.decoder[i]):
                 x = block(x, folded[start + j])
         return tuple(head(x) for head in self.heads[task])
+
+
+def _sum(picture: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
+    return banded(lambda x, y: (x + y.float(),), picture, change)[0]
 
 
 def _static(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -8,22 +8,27 @@ from torch import nn
 from torch.nn import functional
 
 from degfusion_ros.models.layers import conv_add, SmallNet, working
+from degfusion_ros.models.network import banded, unit
 
 FACTOR = 4      # pixels a side of a packed cell
 STAGES = ('dehaze', 'brighten', 'derain', 'sharpen')
 CURVE_STEPS = 8
 STATISTICS = 9
-_BAND = 24      # rows of cells that stay in the cache through all steps of the curve
 T_MIN = 0.1     # t0 of Eq. 1: below it the haze hides the scene altogether
 
 
 class Enhanced(NamedTuple):
-    """PKDM's pictures of one visible image, packed (B x 48 x H/4 x W/4), and its parameters."""
+    """
+    PKDM's pictures of one visible image, packed (B x 48 x H/4 x W/4), and its parameters.
+
+    Pictures are float32; `original` and `base` are what convolutions read, in the network's dtype.
+    """
 
     original: torch.Tensor
     dehazed: torch.Tensor | None
     brightened: torch.Tensor
     derained: torch.Tensor      # the output
+    base: torch.Tensor          # the same
     transmission: torch.Tensor  # t(x), B x 1 x H/4 x W/4, 0.1..1
     air_light: torch.Tensor     # A, B x 3
 
@@ -49,8 +54,8 @@ def _residual() -> nn.Parameter:
     return nn.Parameter(torch.tensor(-1.0))
 
 
-def _kept(omega: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    return (1 + omega.clamp(-1, 0)).to(like.dtype)
+def _kept(omega: torch.Tensor) -> torch.Tensor:
+    return 1 + omega.float().clamp(-1, 0)
 
 
 class VisibleEnhancement(nn.Module):
@@ -79,13 +84,15 @@ class VisibleEnhancement(nn.Module):
     def forward(self, image: torch.Tensor, statistics: torch.Tensor | None = None,
                 debug: bool = False) -> Enhanced:
         """
-        Enhance a packed image, B x 48 x h x w in 0..1; its dtype may be finer than the network's.
+        Enhance a packed image, B x 48 x h x w, bytes or 0..1.
 
         `statistics` (B x 9) are those of the frame that the image is a crop of; its own if None.
-        The dehazed picture is kept in training and with `debug` only.
+        The dehazed picture is kept in training and with `debug` only. Convolutions may run in
+        bfloat16, pictures may not: its 8 bits draw contours into skies.
         """
         dtype = self.mean.dtype
-        small = functional.conv2d(*working(image.to(dtype), self.mean)).float()
+        original = unit(image, dtype)
+        small = functional.conv2d(*working(original, self.mean)).float()
         statistics = scene_statistics(small) if statistics is None else statistics
         t = torch.sigmoid(self.haze(_told(small, statistics, dtype)).float() + 3.0).clamp(min=T_MIN)
         if 'dehaze' not in self.stages:
@@ -96,31 +103,32 @@ class VisibleEnhancement(nn.Module):
             light = air[..., None, None]
             small = ((small - light) / t + light).clamp(0, 1)
             r = self.curve(_told(small, statistics, dtype)).float().tanh()
-        maps = [_interpolated(cells, self.spread).to(image.dtype) for cells in (1 / t, r)]
-        light = air.repeat(1, FACTOR ** 2)[..., None, None].to(image.dtype)
-        if debug or torch.is_grad_enabled():
-            dehazed, bright = self._pixelwise(image, light, *maps)
-        else:
-            dehazed, bright = None, torch.empty_like(image)
-            for top in range(0, image.shape[2], _BAND):
-                band, *steer = (x[:, :, top:top + _BAND] for x in (image, *maps))
-                bright[:, :, top:top + _BAND] = self._pixelwise(band, light, *steer)[1]
+        light = air.repeat(1, FACTOR ** 2)[..., None, None]
+        keep = debug or torch.is_grad_enabled()
+
+        def brighten(image, *maps):
+            dehazed, bright = self._pixelwise(unit(image), light, *(x.float() for x in maps))
+            return (bright, bright.to(dtype), *([dehazed] if keep else []))
+
+        def derain(bright, rain):       # its result is bright + rain, and Eq. 4 on that
+            dry = torch.addcmul(rain.float(), bright, 1 + _kept(self.omega[2]))
+            return dry, dry.to(dtype)
+        bright, base, *dehazed = banded(
+            brighten, image, *(_interpolated(cells, self.spread) for cells in (1 / t, r)))
         dry = bright
         if 'derain' in self.stages:
-            # dry = rain(bright) + bright, and Eq. 4 on it
-            rain = self.rain(bright.to(dtype)).to(bright.dtype)
-            dry = torch.addcmul(rain, bright, 1 + _kept(self.omega[2], bright))
-        return Enhanced(image, dehazed, bright, dry, t, air)
+            dry, base = banded(derain, bright, self.rain(base))
+        return Enhanced(original, dehazed[0] if keep else None, bright, dry, base, t, air)
 
     def _pixelwise(self, image: torch.Tensor, air: torch.Tensor, scale: torch.Tensor,
                    r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         # (I - A) / t + A, in this order: where t is small, I / t would lose what A (1 - 1 / t) lost
         dehazed = torch.addcmul(air, image - air, scale)
-        dehazed = torch.addcmul(dehazed, image, _kept(self.omega[0], image)).clamp_(0, 1)
+        dehazed = torch.addcmul(dehazed, image, _kept(self.omega[0])).clamp_(0, 1)
         bright, rest = dehazed, 1 - r           # x + R (x^2 - x) = x (1 - R + R x), Eq. 2
         for _ in range(CURVE_STEPS):
             bright = bright * torch.addcmul(rest, r, bright)
-        return dehazed, torch.addcmul(bright, dehazed, _kept(self.omega[1], dehazed))
+        return dehazed, torch.addcmul(bright, dehazed, _kept(self.omega[1]))
 
 
 def _told(small: torch.Tensor, statistics: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -11,10 +11,14 @@ _FUSED = getattr(torch.ops.mkldnn, '_convolution_pointwise', None) \
 _FUSED_SUM = None if _FUSED is None else torch.ops.mkldnn._convolution_pointwise_.binary
 
 
+def eager(x: torch.Tensor) -> bool:
+    """Tell whether x is computed here and now, on a CPU, and neither traced nor differentiated."""
+    return x.device.type == 'cpu' and not torch.is_grad_enabled() \
+        and not torch.jit.is_tracing() and not torch.compiler.is_compiling()
+
+
 def _fusible(x: torch.Tensor, weight: torch.Tensor) -> bool:
-    return _FUSED is not None and x.device.type == 'cpu' and x.dtype == weight.dtype \
-        and not torch.is_grad_enabled() and not torch.jit.is_tracing() \
-        and not torch.compiler.is_compiling()
+    return _FUSED is not None and x.dtype == weight.dtype and eager(x)
 
 
 def conv_relu(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every fusion network takes and gives; packing, by which images meet the matrix units."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from degfusion_ros.models.layers import eager
+
+BAND = 24           # rows that `banded` works on at a time
 State = object      # what `steer` decides: tensors in lists, dicts and named tuples
 
 
@@ -63,8 +67,8 @@ class Outputs(NamedTuple):
 
     def bytes(self, name: str) -> torch.Tensor:
         """Return an image rounded to uint8, B x H x W x 3 or 1; packed still, it is less work."""
-        # round_, not + 0.5: from 128 on bfloat16 holds integers only
-        image = getattr(self, name).mul(255).round_().clamp_(0, 255).to(torch.uint8)
+        image, = banded(lambda x: (x.mul(255).round_().clamp_(0, 255).to(torch.uint8),),
+                        getattr(self, name))
         return unpack(image, self.factor).permute(0, 2, 3, 1)
 
 
@@ -89,10 +93,29 @@ def unpack(packed: torch.Tensor, factor: int) -> torch.Tensor:
     return split.reshape(b, h * f, w * f, c // (f * f)).permute(0, 3, 1, 2)
 
 
-def unit(image: torch.Tensor) -> torch.Tensor:
-    """
-    Return an image as float32 in 0..1; bytes are divided by 255.
+def unit(image: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Return an image as `dtype` in 0..1; bytes are divided by 255."""
+    return image.to(dtype).mul_(1 / 255) if image.dtype == torch.uint8 else image.to(dtype)
 
-    Convolutions may run in bfloat16, pictures may not: its 8 bits draw contours into skies.
+
+def banded(function: Callable[..., tuple[torch.Tensor, ...]],
+           *images: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """
-    return image.float().mul_(1 / 255) if image.dtype == torch.uint8 else image.float()
+    Return `function(*images)` of an elementwise function, B x C x H x W each.
+
+    On a CPU it goes from band to band of rows, which stay in the cache from the function's first
+    step to its last: passes over whole pictures wait for memory.
+    """
+    height = images[0].shape[2]
+    if not eager(images[0]) or height <= BAND:
+        return function(*images)
+    whole = None
+    for top in range(0, height, BAND):
+        rows = slice(top, top + BAND)
+        band = function(*(image[:, :, rows] for image in images))
+        if whole is None:
+            whole = tuple(x.new_empty(len(x), height, x.shape[3], x.shape[1]).permute(0, 3, 1, 2)
+                          for x in band)
+        for out, x in zip(whole, band):
+            out[:, :, rows] = x
+    return whole
