@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small models and pairs that several tests share."""
 
+import os
 import signal
 
 import cv2
@@ -9,6 +10,11 @@ import pytest
 
 # A shell's background jobs ignore SIGINT, and so would every process that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# No test speaks to another machine.
+if os.environ.get('ROS_DISTRO') == 'humble':
+    os.environ['ROS_LOCALHOST_ONLY'] = '1'
+else:
+    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 
 
 @pytest.fixture(scope='session')
