@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 import sys
 
+from degfusion_ros.files import write_whole
+
 
 class AblationError(RuntimeError):
     """A model or data that cannot be ablated; one line says why and what to do."""
@@ -126,12 +128,11 @@ def _fuse(output: Path, conditions: dict, network: object, guidance: object) -> 
 
 def _write_experts(output: Path, told: dict, layers: list[str], difference: float) -> bytes:
     """Write experts.json and experts.png; return the latter."""
-    from degfusion_ros.commands.fuse import put
     from degfusion_ros.learning.expert_plot import plot
     figures = {'layers': layers, 'largest_routed_difference': difference,
                'activations': {name: strength.round(5).tolist() for name, strength in
                                told.items()}}
     drawn = plot(told, layers)
-    put(output / 'experts.json', (json.dumps(figures, indent=1) + '\n').encode())
-    put(output / 'experts.png', drawn)
+    write_whole(output / 'experts.json', json.dumps(figures, indent=1) + '\n')
+    write_whole(output / 'experts.png', drawn)
     return drawn

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 import sys
 
+from degfusion_ros.files import write_whole
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
@@ -59,14 +61,13 @@ def run(args: argparse.Namespace) -> int:
 def write(output: Path, report: dict, cases: list, pictures: int,
           plots: dict[str, bytes] | None = None) -> None:
     """Write the JSON, the Markdown tables and the page, each whole or not at all."""
-    from degfusion_ros.commands.fuse import put
     from degfusion_ros.learning import report as tables_of
     from degfusion_ros.learning.report_page import page
     output.mkdir(parents=True, exist_ok=True)
     for name, text in (('evaluation.json', json.dumps(report, indent=1) + '\n'),
                        ('evaluation.md', tables_of.to_markdown(report)),
                        ('index.html', page(report, cases, pictures, plots))):
-        put(output / name, text.encode())
+        write_whole(output / name, text)
 
 
 def _progress(results: object, count: int) -> object:
