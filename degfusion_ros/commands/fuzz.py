@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     args.output.mkdir(parents=True, exist_ok=True)
     with quiet(args.output / 'fuzz.log') as console, Progress(
             'fuzzing', BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            console=console) as bar:
+            console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task('', total=args.messages)
         found = fuzz(args.messages, args.seed, lambda done: bar.update(task, completed=done))
     told = {'passed': found.passed(), **asdict(found)}
