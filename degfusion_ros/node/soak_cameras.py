@@ -6,6 +6,7 @@ from dataclasses import replace
 import random
 import time
 
+import cv2
 import numpy as np
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -17,7 +18,7 @@ from degfusion_ros.node.soak_faults import Fault
 
 STREAMS = ('visible', 'thermal')
 SIZES = ((128, 160), (96, 128), (120, 160))  # height, width
-PICTURES = 16  # of noise, shown in turn
+PICTURES = 16  # of the same scene, shown in turn
 LATE_S = 0.03  # after its partner
 NS = 1_000_000_000
 
@@ -55,16 +56,21 @@ class Camera:
             return
         self._number += not self.frozen
         if self.size not in self._pictures:
-            visible = self._stream == 'visible'
-            shape = (*self.size, 3) if visible else self.size
-            self._pictures[self.size] = [self._noise.integers(
-                0, 255 if visible else 4000, shape).astype('u1' if visible else 'u2')
-                for _ in range(PICTURES)]
+            self._pictures[self.size] = self._views()
         header = Header(frame_id=self._stream)
         header.stamp.sec, header.stamp.nanosec = divmod(stamp_ns, NS)
         self.publisher.publish(messages.image(
             self._pictures[self.size][self._number % PICTURES],
             'rgb8' if self._stream == 'visible' else 'mono16', header))
+
+    def _views(self) -> list[np.ndarray]:
+        """Return one scene seen many times, with noise: nothing that asks for a judgement."""
+        visible = self._stream == 'visible'
+        coarse = self._noise.random((8, 10, 3) if visible else (8, 10))
+        scene = cv2.resize(coarse, self.size[::-1], interpolation=cv2.INTER_CUBIC)
+        white, kind = (255, np.uint8) if visible else (4000, np.uint16)
+        return [((scene + self._noise.normal(0, 0.02, scene.shape)).clip(0, 1) * white
+                 ).astype(kind) for _ in range(PICTURES)]
 
     def send_rubbish(self, stamp_ns: int) -> None:
         """Publish a message that no picture can be made of."""
