@@ -96,7 +96,8 @@ def _read(path) -> dict:
 
 
 def _error(path, what) -> RegistrationError:
-    return RegistrationError(f'registration file {path} {what}')
+    # what the file holds may hold line breaks
+    return RegistrationError(f'registration file {path} {" ".join(what.split())}')
 
 
 def _numbers(path, content, key, shape, default=None, within='') -> np.ndarray:
