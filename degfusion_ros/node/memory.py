@@ -27,7 +27,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 class Frugal:
     """
-    Stands before a fuser for the node's worker: the same fuse and warm_up.
+    Stands before a fuser for the node's worker: the same fuse.
 
     An error for want of memory passes on, so that the frame is counted; from the next frame on
     the pair is fused at a half, a quarter, an eighth of its size (`divisor` 2, 4, 8).
@@ -49,11 +49,6 @@ class Frugal:
             fusion = self._fuser.fuse(*small, outputs=outputs)
             return dataclasses.replace(fusion, **{
                 name: cv2.resize(getattr(fusion, name), (width, height)) for name in outputs})
-
-    def warm_up(self, height: int, width: int) -> None:
-        """Warm the fuser up for the size that pictures of this size are fused at."""
-        with self._watched(height, width):
-            self._fuser.warm_up(*reversed(self._small(height, width)))
 
     def _small(self, height: int, width: int) -> tuple[int, int]:
         return width // self.divisor, height // self.divisor

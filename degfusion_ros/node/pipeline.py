@@ -61,10 +61,8 @@ class Pipeline:
             shot = self._take(pair, frames, came)
         if shot is None:
             return
-        self._warm_up(shot.pictures['visible'].shape[:2])
         mosaic_due = self._mosaic_due(began)
-        with stages.measure('fuse'):
-            fusion = self._fuser.fuse(**shot.pictures, outputs=self._wanted(shot, mosaic_due))
+        fusion = self._fuse(shot, self._wanted(shot, mosaic_due))
         with stages.measure('publish'):
             self._publish(fusion, shot)
         stages.record('total', (time.monotonic_ns() - came) / 1e6)
@@ -127,16 +125,17 @@ class Pipeline:
         return Shot(self._stand_in.for_network(stream, picture), frame.header, frame.arrived_ns,
                     stream, f'{lost} missing')
 
-    def _warm_up(self, size: tuple[int, int]) -> None:
-        if size in self._warm_sizes:
-            return
-        self.warming = True
+    def _fuse(self, shot: Shot, outputs: tuple[str, ...]) -> object:
+        """Fuse; the first frame of a new size warms up for the others, for it must not be late."""
+        size = shot.pictures['visible'].shape[:2]
+        self.warming = size not in self._warm_sizes
         try:
-            with self._health.stages.measure('warm_up'):
-                self._fuser.warm_up(*size)
+            with self._health.stages.measure('warm_up' if self.warming else 'fuse'):
+                fusion = self._fuser.fuse(**shot.pictures, outputs=outputs)
+            self._warm_sizes.add(size)
+            return fusion
         finally:
             self.warming = False
-        self._warm_sizes.add(size)
 
     def _mosaic_due(self, now_ns: int) -> bool:
         # a tenth early: frames that come at just this rate shall each have theirs

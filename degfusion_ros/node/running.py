@@ -15,6 +15,7 @@ from degfusion_ros.stream.mailbox import Mailbox
 from degfusion_ros.stream.pairing import Pair, Single
 
 PATIENCE_S = 60.0  # for the frame in hand when the node stops
+BURST = 4  # pairs more than one that DDS hands over at once after a moment's hold-up (depth 5)
 
 
 class Running:
@@ -36,10 +37,10 @@ class Running:
             warm_sizes)
         self._mailbox: Mailbox[Pair | Single] = Mailbox(
             self.pipeline, on_drop=self._count_drop, name='worker',
-            on_error=self._lost_pair)
+            on_error=self._lost_pair, burst=BURST)
 
     def put(self, pair: Pair | Single) -> None:
-        """Hand over the newest pair or lonely frame; one that still waits is dropped as 'busy'."""
+        """Hand over the newest pair or lonely frame; what it displaces is dropped as 'busy'."""
         self._mailbox.put(pair)
 
     def close(self) -> None:

@@ -1,31 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A latest-only slot with one worker: a slow consumer gets the newest item, never a queue."""
+"""A slot with one worker: a slow one gets the newest item, one held up for once all of them."""
 
+from collections import deque
 from collections.abc import Callable
 import logging
 import threading
 from typing import Generic, TypeVar
 
 T = TypeVar('T')
-_EMPTY = object()
 
 
 class Mailbox(Generic[T]):
     """
-    Hand the newest item to `work` on one worker thread; a newer one displaces a waiting one.
+    Hand the newest item to `work` on one worker thread; a newer one displaces those that wait.
 
+    `burst` items may wait besides the newest: a worker that was held up for a moment catches up
+    and loses nothing. Each costs leave, and one leave comes back whenever the worker runs out of
+    work, so one that is too slow all the time never builds up a queue.
     `on_drop(item)` is told every item that will not be worked on, in the thread that displaced
     it; `on_error(exception)` every exception of `work`, in the worker, which lives on (without
     `on_error` it is logged).
     """
 
     def __init__(self, work: Callable[[T], None], on_drop: Callable[[T], None] | None = None,
-                 on_error: Callable[[Exception], None] | None = None, name: str = 'mailbox'):
+                 on_error: Callable[[Exception], None] | None = None, name: str = 'mailbox',
+                 burst: int = 0):
         self._work = work
         self._on_drop = on_drop
         self._on_error = on_error
         self._log = logging.getLogger(f'{__name__}.{name}')
-        self._slot = _EMPTY
+        self._waiting: deque[T] = deque()
+        self._burst = self._leave = burst
         self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -33,35 +38,40 @@ class Mailbox(Generic[T]):
 
     def put(self, item: T) -> bool:
         """
-        Leave an item for the worker; return True if it displaced one that still waited.
+        Leave an item for the worker; return True if it displaced what still waited.
 
         Never blocks on the work. After close() the item is refused: it goes to on_drop and the
         answer is False.
         """
+        displaced = []
         with self._changed:
-            if self._closed:
-                displaced, refused = item, True
-            else:
-                displaced, refused = self._slot, False
-                self._slot = item
+            refused = self._closed
+            if not refused:
+                if self._waiting and self._leave:
+                    self._leave -= 1
+                else:
+                    displaced = list(self._waiting)
+                    self._waiting.clear()
+                self._waiting.append(item)
                 self._changed.notify()
-        if displaced is not _EMPTY:
-            self._drop(displaced)
-        return displaced is not _EMPTY and not refused
+        for one in [item] if refused else displaced:
+            self._drop(one)
+        return bool(displaced)
 
     def close(self, timeout_s: float = 5.0) -> bool:
         """
-        Refuse further items, drop a waiting one, let the work in hand end; return True if it did.
+        Refuse further items, drop what waits, let the work in hand end; return True if it did.
 
         Waits at most `timeout_s`; the thread is a daemon, so one that hangs does not keep the
         process. May be called again, and from the worker itself (then it does not wait).
         """
         with self._changed:
             self._closed = True
-            waiting, self._slot = self._slot, _EMPTY
+            waiting = list(self._waiting)
+            self._waiting.clear()
             self._changed.notify()
-        if waiting is not _EMPTY:
-            self._drop(waiting)
+        for item in waiting:
+            self._drop(item)
         if threading.current_thread() is self._thread:
             return False
         self._thread.join(timeout_s)
@@ -70,10 +80,12 @@ class Mailbox(Generic[T]):
     def _run(self):
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._slot is not _EMPTY)
+                if not self._waiting:
+                    self._leave = min(self._burst, self._leave + 1)
+                self._changed.wait_for(lambda: self._closed or self._waiting)
                 if self._closed:
                     return
-                item, self._slot = self._slot, _EMPTY
+                item = self._waiting.popleft()
             try:
                 self._work(item)
             except Exception as error:  # one bad item must not end the stream

@@ -49,8 +49,7 @@ def test_pictures_keep_their_size_when_fused_smaller():
     assert fuser.fused[-1][1].shape == (48, 64) and frugal.divisor == 2
     assert fusion.fused.shape == (96, 128, 3) and fusion.thermal.shape == (96, 128)
     assert fusion.visible is None
-    frugal.warm_up(96, 128)
-    assert fuser.warmed == [(48, 64)] and len(warnings) == 1
+    assert len(warnings) == 1
 
 
 def test_pictures_are_not_made_smaller_than_the_network_takes():

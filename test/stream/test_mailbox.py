@@ -49,9 +49,55 @@ def test_only_the_newest_waits_and_the_displaced_are_reported(worker):
     assert mailbox.close()
 
 
-def test_every_item_is_worked_on_or_reported():
+def test_a_burst_is_worked_off_whole_and_leave_for_it_comes_back_with_rest(worker):
+    dropped = []
+    mailbox = Mailbox(worker, on_drop=dropped.append, burst=2)
+
+    def burst(items, left, leave_after):
+        """Put items while the first is in hand; return which displaced, and what was done."""
+        mailbox.put(items[0])
+        assert worker.started.acquire(timeout=LIMIT)
+        displaced, before = [mailbox.put(item) for item in items[1:]], len(worker.done)
+        for _ in range(left):
+            worker.leave.release()
+            assert worker.finished.acquire(timeout=LIMIT)
+        end = time.monotonic() + LIMIT
+        while mailbox._leave != leave_after and time.monotonic() < end:  # it comes to rest
+            time.sleep(0.001)
+        while worker.started.acquire(blocking=False):
+            pass
+        return displaced, worker.done[before:]
+
+    assert burst([1, 2, 3, 4], 4, 1) == ([False] * 3, [1, 2, 3, 4])
+    assert not dropped
+    # leave for one: more than that goes, save for the newest
+    assert burst([11, 12, 13, 14], 2, 1) == ([False, False, True], [11, 14])
+    assert dropped == [12, 13]
+    assert burst([21], 1, 2) == ([], [21])
+    assert burst([31, 32, 33, 34], 4, 1) == ([False] * 3, [31, 32, 33, 34])
+    assert mailbox.close()
+
+
+def test_a_worker_that_never_rests_gets_the_newest_alone(worker):
+    dropped = []
+    mailbox = Mailbox(worker, on_drop=dropped.append, burst=2)
+    mailbox.put(0)
+    assert worker.started.acquire(timeout=LIMIT)
+    for number in range(1, 40, 2):  # two come while one is worked on
+        mailbox.put(number)
+        mailbox.put(number + 1)
+        worker.leave.release()
+        assert worker.started.acquire(timeout=LIMIT)
+    worker.leave.release()
+    assert mailbox.close()
+    assert len(dropped) > 15 and worker.done[-5:] == [32, 34, 36, 38, 40]
+
+
+@pytest.mark.parametrize('burst', [0, 3])
+def test_every_item_is_worked_on_or_reported(burst):
     done, dropped = [], []
-    mailbox = Mailbox(lambda item: (done.append(item), time.sleep(0.0005)), dropped.append)
+    mailbox = Mailbox(lambda item: (done.append(item), time.sleep(0.0005)), dropped.append,
+                      burst=burst)
     putters = [threading.Thread(target=lambda k=k: [mailbox.put((k, i)) for i in range(300)])
                for k in range(3)]
     for putter in putters:
