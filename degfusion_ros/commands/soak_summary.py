@@ -1,29 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a soak comes to: figures, whether they are good enough, and a table of them."""
 
-from collections import Counter
+import re
 from statistics import median
 
 from degfusion_ros.node import accounts
+from degfusion_ros.node.soak_faults import TOLD
 
 LEAST_SHARE = 0.99  # of what could be fused
 MOST_GROWTH_MB = 5.0
 WARM_SHARE = 0.2  # of the time, in which caches fill
 LONG_S = 300.0  # a shorter soak says nothing about memory
-TOLD_IN_DIAGNOSTICS = ('gone', 'frozen', 'rubbish')
+MOST_TOLD = 100  # lost pairs listed one by one
 
 
 def summarise(log: object, faults: list) -> dict[str, object]:
     """Return the figures of a node.soak.Log and its list of faults, as JSON holds them."""
-    fused = sum(stamp in log.fused for stamp in log.fusable)
-    lost = Counter(kind for stamp, kind in log.fusable.items() if stamp not in log.fused)
+    lost = [due for stamp, due in log.fusable.items() if stamp not in log.fused]
+    fused = len(log.fusable) - len(lost)
     values = {key: int(value) for key, value in log.values.items()
               if str(value).lstrip('-').isdigit()}
     told: dict[str, dict] = {}
-    for kind in sorted({fault.kind for fault in faults} | set(lost)):
-        told[kind] = {'times': sum(f.kind == kind for f in faults), 'lost': lost[kind]}
-        if kind.split()[-1] in TOLD_IN_DIAGNOSTICS:
-            told[kind]['told_after_s'] = _told(log.statuses, [f for f in faults if f.kind == kind])
+    for kind in sorted({fault.kind for fault in faults} | {due.fault for due in lost}):
+        such = [fault for fault in faults if fault.kind == kind]
+        told[kind] = {'times': len(such), 'lost': sum(due.fault == kind for due in lost)}
+        if kind in TOLD:
+            told[kind]['told_after_s'] = _told(log.statuses, such)
     summary = {
         'seconds': round(log.seconds, 1), 'sent': log.sent,
         'not_arrived': {name: n - values.get(f'received.{name}', 0)
@@ -31,6 +33,8 @@ def summarise(log: object, faults: list) -> dict[str, object]:
         'fusable': len(log.fusable), 'fused': fused,
         'fused_share': round(fused / max(1, len(log.fusable)), 5),
         'faults': told, 'memory_mb': memory(log.memory),
+        'lost': [{'fault': due.fault, 'after_s': round(due.after_s, 3)}
+                 for due in lost[:MOST_TOLD]],
         'unaccounted': accounts.differences(log.values), 'counts': values}
     growth = summary['memory_mb']['growth']
     summary['passed'] = bool(
@@ -63,21 +67,21 @@ def table(summary: dict) -> str:
                    f'({size["growth"]:+.1f} MB)'),
         ('unaccounted for', str(summary['unaccounted'] or 'none'))]
     lines = ['| | |', '|---|---|', *(f'| {name} | {what} |' for name, what in rows), '',
-             '| fault | times | pairs lost | told in /diagnostics after, at most |',
+             '| fault | times | pairs lost | named in /diagnostics after, at most |',
              '|---|---|---|---|']
     for kind, found in summary['faults'].items():
         told = found.get('told_after_s')
-        words = '' if told is None else 'not always told' if told < 0 else f'{told:.1f} s'
+        words = '' if told is None else 'not always' if told < 0 else f'{told:.1f} s'
         lines.append(f'| {kind} | {found["times"]} | {found["lost"]} | {words} |')
     return '\n'.join(lines) + '\n'
 
 
-def _told(statuses: list[tuple[float, bool]], faults: list) -> float:
-    """Return the longest time until a status said that something is wrong; -1: one never did."""
+def _told(statuses: list[tuple[float, str]], faults: list) -> float:
+    """Return the longest time until a status named the fault in words; -1: one was never named."""
     longest = 0.0
     for fault in faults:
-        after = [at - fault.start_s for at, wrong in statuses
-                 if wrong and fault.start_s <= at <= fault.end_s + 1]
+        after = [at - fault.start_s for at, words in statuses
+                 if fault.start_s <= at <= fault.end_s + 1 and re.search(TOLD[fault.kind], words)]
         if not after:
             return -1.0
         longest = max(longest, after[0])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each camera is up to: it comes, is silent, frozen, sends rubbish, has a clock of its own."""
 
+from collections.abc import Callable
 import zlib
 
 import numpy as np
@@ -10,6 +11,7 @@ from degfusion_ros.imaging.encodings import FrameError
 from degfusion_ros.node.health import Health
 from degfusion_ros.node.messages import stamp_ns
 from degfusion_ros.node.settings import Settings
+from degfusion_ros.stream.changes import Changes
 from degfusion_ros.stream.presence import other_of, Presence, STREAMS
 from degfusion_ros.stream.skew import SkewMeter
 from degfusion_ros.stream.stillness import Stillness
@@ -23,11 +25,17 @@ SLOW_S = 2.0  # a camera may be as slow as this and is not called silent
 class Cameras:
     """Both streams as they arrive; used by the executor's thread alone."""
 
-    def __init__(self, settings: Settings, health: Health):
-        self._settings, self._health = settings, health
+    def __init__(
+            self, settings: Settings, health: Health,
+            simulated: Callable[[], bool] = lambda: False):
+        """`simulated` tells whether the cameras may have no noise: time is simulated, too."""
+        self._settings, self._health, self._simulated = settings, health, simulated
         self.presence = Presence(int(settings['sync.lost_after_s'] * NS))
         self._still = {
             name: Stillness(int(settings['sync.frozen_after_s'] * NS)) for name in STREAMS}
+        self._frozen = dict.fromkeys(STREAMS, False)
+        self._prints: dict[str, int] = {}  # of the samples of each stream's newest frame
+        self._changes = Changes()
         self._offset_ns = {
             name: int(settings[f'sync.offset_{name}_s'] * NS) for name in STREAMS}
         self._meter = SkewMeter()
@@ -37,12 +45,15 @@ class Cameras:
         stamp = stamp_ns(message.header)
         if stamp <= 0:
             raise FrameError('zero_stamp', 'the stamp is 0: let the driver set header.stamp')
-        if self._still[name].frozen(self._fingerprint(name, message), now_ns):
+        still = self._still[name].frozen(self._fingerprint(name, message), now_ns)
+        self._frozen[name] = still and not self._at_rest(name, now_ns)
+        if self._frozen[name]:
             after = self._settings['sync.frozen_after_s']
             raise FrameError(
                 'frozen', f'the same pixels for more than {after:g} s: restart the driver; a '
                 'simulated camera without noise needs sync.frozen_after_s: 0.0')
         self._meter.seen(name, stamp + self._offset_ns[name], now_ns)
+        self._changes.seen(name, stamp, now_ns, _kind(message))
 
     def rewind(self) -> None:
         """Begin anew after time jumped."""
@@ -50,18 +61,29 @@ class Cameras:
 
     def trouble(self, name: str, now_ns: int) -> tuple[str, str]:
         """Return what ails a stream (missing, frozen, unusable; '' for nothing), and in words."""
+        cause, text = self._health.last_refusal(name, RECENT_S)
+        if cause == 'frozen' and self._frozen[name]:
+            return 'frozen', f'{cause}: {text}'
         age_ns = self.presence.age_ns(name, now_ns)
         rate = self._health.rates[name].hz()
         patience_s = min(SLOW_S, 3 / rate) if rate else 0.0
         comes = age_ns is not None and age_ns <= max(
             self.presence.lost_after_ns, patience_s * NS)
-        cause, text = self._health.last_refusal(name, RECENT_S)
         given_up = self._health.given_up(name, self._settings['sync.lost_after_s'])
         if comes and not (cause and given_up):
             return '', ''
-        if cause:
-            return 'frozen' if cause == 'frozen' else 'unusable', f'{cause}: {text}'
+        if cause and cause != 'frozen':
+            return 'unusable', f'{cause}: {text}'
         return 'missing', ''
+
+    def passing_trouble(self, name: str) -> str:
+        """Return in words why frames of a stream that goes on were dropped, '' if none was."""
+        cause, text = self._health.last_refusal(name, RECENT_S)
+        return cause and f'{name} frames were dropped a moment ago: {cause}: {text}'
+
+    def changed(self, now_ns: int) -> str:
+        """Return in words what the streams have changed all of a sudden, '' for nothing."""
+        return self._changes.told(now_ns)
 
     def alone(self, name: str, now_ns: int) -> bool:
         """Tell whether a stream goes on alone."""
@@ -98,6 +120,12 @@ class Cameras:
             'clock_offset_ms': 'unknown' if offset_ns is None else f'{offset_ns / 1e6:+.1f}',
             'clock_drift_ppm': 'unknown' if drift is None else f'{drift:+.0f} +- {error:.0f}'}
 
+    def _at_rest(self, name: str, now_ns: int) -> bool:
+        """Tell whether it is a simulated scene that stands still: then it does for both cameras."""
+        other = self._still[other_of(name)]
+        return self._simulated() and (
+            other.stands_ns(now_ns) > self._settings['sync.frozen_after_s'] * NS / 2)
+
     def _fingerprint(self, name: str, message: Image | CompressedImage) -> int:
         data = np.frombuffer(message.data, np.uint8)
         if name == 'thermal' and isinstance(message, Image):
@@ -106,4 +134,13 @@ class Cameras:
                            for side in ('top', 'bottom'))
             data = data[top:data.size - bottom]
         # an odd stride walks through all columns
-        return zlib.crc32(data[::max(1, data.size // SAMPLES) | 1].tobytes())
+        found = zlib.crc32(data[::max(1, data.size // SAMPLES) | 1].tobytes())
+        before, self._prints[name] = self._prints.get(name), found
+        # a dark picture may have its little noise elsewhere: only all of it tells
+        return zlib.crc32(data) if found == before else found
+
+
+def _kind(message: Image | CompressedImage) -> str:
+    if isinstance(message, Image):
+        return f'{message.width}x{message.height} {message.encoding}'
+    return message.format

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node's status in /diagnostics: what it does, what it waits for, what became of frames."""
 
+import re
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -56,8 +57,13 @@ def active_state(
             (f'degraded, {alone[0]} alone: ' if alone else 'waiting for pairs: ')
             + 'both cameras send, no two frames are within sync.max_dt_s: '
             + (clocks or 'see dropped.*'))
-    if health.rates['fused'].hz() == 0:
+    fused = health.rates['fused']
+    age_s, hz = fused.age_s(), fused.hz()
+    if age_s is None or age_s > max(UNPAIRED_S, 3 / hz if hz else 0):
         return DiagnosticStatus.WARN, 'pairs come, none is fused; see dropped.pairs.*'
+    passing = [told for name in STREAMS if (told := cameras.passing_trouble(name))]
+    if passing := passing or [told for told in [cameras.changed(now)] if told]:
+        return DiagnosticStatus.WARN, f'running, but {"; ".join(passing)}'
     if clocks:
         return DiagnosticStatus.WARN, f'running, but {clocks}'
     if health.misaligned and (off := health.misalignment) is not None:
@@ -66,12 +72,18 @@ def active_state(
             f'({off.dx:+.0f}, {off.dy:+.0f} on average): calibrate, or correct registration.file')
     rates = {name: health.rates[name].hz() for name in STREAMS}
     slow, fast = sorted(STREAMS, key=rates.get)
-    if rates[slow] * FAR_BELOW < rates[fast]:
+    known = min(health.rates[name].span_s() for name in STREAMS) > UNPAIRED_S
+    if known and rates[slow] * FAR_BELOW < rates[fast]:
         return DiagnosticStatus.WARN, (
             f'running, but {slow} comes at {rates[slow]:.1f} Hz and {fast} at '
             f'{rates[fast]:.1f} Hz: if it is sent faster, frames get lost between processes; '
             'start both sides with the Fast DDS profile config/fastdds.xml')
     return DiagnosticStatus.OK, 'running'
+
+
+def gist(level: bytes, state: str, mode: str) -> tuple[bytes, str, str]:
+    """Return what is new when it changes: not figures, nor which cause was the last of several."""
+    return level, re.sub(r'[\d.]+', '', state.split(':')[0].split('(')[0]), mode
 
 
 def degraded_mode(cameras: Cameras, now_ns: int) -> str:

@@ -8,6 +8,7 @@ looks at the newest pair a few times a second. Publishing is safe from any of th
 
 import signal
 import sys
+import time
 import traceback
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -30,6 +31,7 @@ from degfusion_ros.node.running import Running
 from degfusion_ros.node.settings import Settings
 from degfusion_ros.node.transitions import refuse_wrong_transitions
 
+NEWS_GAP_S = 0.3  # a state that flutters is not told more often
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -55,7 +57,9 @@ class FusionNode(LifecycleNode):
         self.create_service(Trigger, '~/refresh_degradation', self._refresh)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._told, self._told_at = None, 0.0  # the gist of the last status, and when it went out
         self._beat = self.create_timer(1.0, self._publish_diagnostics, clock=steady)
+        self._glance = self.create_timer(0.1, self._publish_news, clock=steady)
         # The handle must live as long as the clock: a jump without it is a crash.
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1)),
@@ -187,6 +191,21 @@ class FusionNode(LifecycleNode):
             self._inputs.rewind()
             self._decoder.reset()
 
+    def _publish_news(self) -> None:
+        """Say at once what has changed: the next beat may be a second away."""
+        if self._running is None or time.monotonic() - self._told_at < NEWS_GAP_S:
+            return
+        if self._gist(*self._active_state()) != self._told:
+            self._publish_diagnostics()
+
+    def _active_state(self) -> tuple[bytes, str]:
+        return diagnostics.active_state(
+            self, self._inputs, self._health, self._running.pipeline.warming)
+
+    def _gist(self, level: bytes, state: str) -> tuple:
+        return diagnostics.gist(
+            level, state, diagnostics.degraded_mode(self._inputs.cameras, time.monotonic_ns()))
+
     def _publish_diagnostics(self) -> None:
         if not self.context.ok():  # told to end while loading
             return
@@ -196,8 +215,8 @@ class FusionNode(LifecycleNode):
             level = DiagnosticStatus.ERROR
         if self._running is not None:
             age = self._running.judge.age_s()
-            level, state = diagnostics.active_state(
-                self, self._inputs, self._health, self._running.pipeline.warming)
+            level, state = self._active_state()
+            self._told, self._told_at = self._gist(level, state), time.monotonic()
             troubles += self._running.frugal.troubles()
         if troubles:
             level, state = max(level, DiagnosticStatus.WARN), '; '.join([state, *troubles])
@@ -213,8 +232,13 @@ class FusionNode(LifecycleNode):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is told to end; returns the exit status."""
-    rclpy.init(args=args)
-    node = FusionNode()
+    try:
+        rclpy.init(args=args)
+        node = FusionNode()
+    except RuntimeError as error:  # wrong arguments, a network or an enclave that is not there
+        rclpy.try_shutdown()
+        print(f'fusion_node cannot start: {" ".join(str(error).split())}', file=sys.stderr)
+        return 1
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:

@@ -38,7 +38,8 @@ class Inputs:
             self, node: Node, settings: Settings, health: Health, on_pair: Callable[..., None]):
         """Set up, subscribed to nothing yet; `on_pair` is called with every Pair or Single."""
         self._node, self._settings, self._health = node, settings, health
-        self.cameras = Cameras(settings, health)
+        self.cameras = Cameras(
+            settings, health, lambda: node.get_parameter('use_sim_time').value)
         self._filters, missing = compatibility.message_filters()
         policy = settings['sync.policy']
         if policy == 'nearest':

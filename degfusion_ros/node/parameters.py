@@ -116,8 +116,9 @@ TABLE = (
           'Without a partner for as long a camera goes on alone, restored, on the fused topic; '
           'longer than its period; 0: never.',
           (0.0, 60.0), 's'),
-    Entry('sync.frozen_after_s', 2.0,
-          'The same pixels for longer are a dead camera, not a still scene; 0: never.',
+    Entry('sync.frozen_after_s', 1.3,
+          'The same pixels for longer are a dead camera (longer than a shutter closes); with '
+          'use_sim_time, in both cameras at once, a scene at rest; 0: never.',
           (0.0, 60.0), 's'),
     Entry('sync.skew_warn_s', 0.15, 'Warn of stamps that lie further apart than this.',
           (0.0, 60.0), 's', change=ANY),

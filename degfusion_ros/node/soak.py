@@ -7,7 +7,7 @@ from pathlib import Path
 import threading
 import time
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -17,7 +17,7 @@ from sensor_msgs.msg import Image
 
 from degfusion_ros import bags
 from degfusion_ros.node.process import isolate, NodeProcess
-from degfusion_ros.node.soak_cameras import Rig, SIZES
+from degfusion_ros.node.soak_cameras import Due, Rig, SIZES
 from degfusion_ros.node.soak_faults import Fault
 
 START_S = 180.0  # for the node to load its model, the first time from a cold disk
@@ -32,11 +32,11 @@ class SoakError(RuntimeError):
 class Log:
     """What a soak has seen; times in seconds from its first frame."""
 
-    fusable: dict[int, str] = field(default_factory=dict)  # stamp -> fault on or just over
+    fusable: dict[int, Due] = field(default_factory=dict)  # by stamp
     fused: set[int] = field(default_factory=set)  # stamps that came back
     sent: dict[str, int] = field(default_factory=dict)
     memory: list[tuple[float, float]] = field(default_factory=list)  # time, MB
-    statuses: list[tuple[float, bool]] = field(default_factory=list)  # time, anything wrong
+    statuses: list[tuple[float, str]] = field(default_factory=list)  # time, what the node says
     values: dict[str, str] = field(default_factory=dict)  # of the last status
     state: str = ''
     seconds: float = 0.0
@@ -119,8 +119,7 @@ class Watch:
     def _told(self, raw: bytes) -> None:
         for status in deserialize_message(raw, DiagnosticArray).status:
             if status.name == 'fusion_node: fusion':
-                wrong = status.level != DiagnosticStatus.OK
-                self.log.statuses.append((time.monotonic() - self.began, wrong))
+                self.log.statuses.append((time.monotonic() - self.began, status.message))
                 self.log.state = status.message
                 self.log.values = {item.key: item.value for item in status.values}
 

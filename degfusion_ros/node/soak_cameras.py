@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import replace
 import random
 import time
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -81,21 +82,29 @@ class Camera:
             replace(recipe, **{field: wrong}), divmod(stamp_ns, NS)))
 
 
+class Due(NamedTuple):
+    """A pair that must be fused: the fault that is on or was last, and how long since its edge."""
+
+    fault: str
+    after_s: float  # since it began, or ended if it has
+
+
 class Rig:
     """
     Both cameras on one clock, and the faults that are on.
 
-    fusable: stamp -> the fault that was on or the last one before, of every visible frame sent
-    with a partner by two healthy cameras. sent: frames by stream, rubbish included.
+    fusable: by stamp, every visible frame sent with a partner by two healthy cameras. sent:
+    frames by stream, rubbish included.
     """
 
     def __init__(self, node: Node, seed: int):
         self._rng = random.Random(seed)
         self.cameras = {name: Camera(node, name, self._rng) for name in STREAMS}
-        self.fusable: dict[int, str] = {}
+        self.fusable: dict[int, Due] = {}
         self.sent: Counter[str] = Counter()
         self._offset_ns = 1_000_000 * NS  # stamps of a clock that may jump far back
         self._fault = 'none'
+        self._edge_ns: int | None = None  # of the fault; taken at the next tick
         self._between = self._late = False
 
     def tick(self, at_ns: int) -> None:
@@ -103,8 +112,10 @@ class Rig:
         stamp = at_ns + self._offset_ns
         healthy = all(c.up and c.met() and not (c.frozen or c.rubbish)
                       for c in self.cameras.values())
+        if self._edge_ns is None:
+            self._edge_ns = at_ns
         if healthy:
-            self.fusable[stamp] = self._fault
+            self.fusable[stamp] = Due(self._fault, (at_ns - self._edge_ns) / NS)
         for name, camera in self.cameras.items():
             if not camera.up or camera.publisher is None:
                 continue
@@ -118,7 +129,7 @@ class Rig:
 
     def begin(self, fault: Fault) -> None:
         """Let the fault come on."""
-        self._fault = fault.kind
+        self._fault, self._edge_ns = fault.kind, None
         who, _, what = fault.kind.partition(' ')
         for camera in self._concerned(who):
             if what == 'gone':
@@ -138,6 +149,7 @@ class Rig:
     def end(self, fault: Fault) -> None:
         """Let it go again; a new size and a new time stay."""
         self._between = self._late = False
+        self._edge_ns = None
         for camera in self.cameras.values():
             if camera.publisher is None:
                 camera.plug_in()

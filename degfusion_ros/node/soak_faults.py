@@ -14,6 +14,16 @@ LENGTHS = {
     'visible size': (0.1, 0.1), 'thermal size': (0.1, 0.1),
     'jump back': (0.1, 0.1), 'jump ahead': (0.1, 0.1)}
 KINDS = tuple(LENGTHS)
+# What /diagnostics must say of it. A thermal frame that comes 30 ms late is paired like any other.
+TOLD = {
+    'thermal gone': 'thermal missing', 'visible gone': 'visible missing',
+    'both gone': 'visible missing.*thermal missing',
+    'thermal frozen': 'thermal frozen', 'visible frozen': 'visible frozen',
+    'thermal rubbish': 'thermal unusable', 'visible rubbish': 'visible unusable',
+    'rubbish in between': 'frames were dropped a moment ago',
+    'thermal restarts': 'thermal missing', 'visible restarts': 'visible missing',
+    'visible size': 'visible sends', 'thermal size': 'thermal sends',
+    'jump back': 'jumped back', 'jump ahead': 'jumped ahead'}
 QUIET_END_S = 3.0
 
 

@@ -10,7 +10,7 @@ class Stillness:
 
     A sensor has noise, so a picture is told by a fingerprint of some of its bytes. A shutter
     that closes for a moment repeats a picture as well: `frozen_after_ns` is longer than that.
-    0 switches it off (a simulated camera has no noise).
+    0 switches it off (a simulated camera may have no noise).
     """
 
     def __init__(self, frozen_after_ns: int):
@@ -26,8 +26,11 @@ class Stillness:
         if fingerprint != self._newest:
             self._newest, self._since_ns, self._count = fingerprint, now_ns, 0
         self._count += 1
-        return bool(self._frozen_after_ns and self._count >= FRAMES
-                    and now_ns - self._since_ns > self._frozen_after_ns)
+        return bool(self._frozen_after_ns) and self.stands_ns(now_ns) > self._frozen_after_ns
+
+    def stands_ns(self, now_ns: int) -> int:
+        """Return for how long the newest picture has been the same, 0 for one of a few frames."""
+        return now_ns - self._since_ns if self._count >= FRAMES else 0
 
     def reset(self) -> None:
         """Forget the last picture."""

@@ -8,9 +8,12 @@ import math
 import threading
 import time
 
+PAUSE_S = 1.0  # a silence of this length, and of so many mean intervals, ends a series
+PAUSE = 4
+
 
 class Rate:
-    """Events per second over a sliding window."""
+    """Events per second over a sliding window; after a pause it is measured anew."""
 
     def __init__(self, window_s: float = 5.0, clock: Callable[[], float] = time.monotonic):
         if window_s <= 0:
@@ -25,11 +28,12 @@ class Rate:
         """Count one event now."""
         with self._lock:
             now = self._clock()
-            if self._first is None:
+            self._forget(now)
+            if self._first is None or self._paused(now):
                 self._first = now
+                self._times.clear()
             self._times.append(now)
             self._newest = now
-            self._forget(now)
 
     def hz(self) -> float:
         """Return the rate; 0 after a window of silence, over the time since the start at first."""
@@ -43,10 +47,21 @@ class Rate:
             # The first event opens the time that the others fill.
             return (len(self._times) - 1) / max(now - self._first, 1e-3)
 
+    def span_s(self) -> float:
+        """Return for how long has been measured without a pause, 0 before the first event."""
+        with self._lock:
+            return 0.0 if self._first is None else self._clock() - self._first
+
     def age_s(self) -> float | None:
         """Return how long ago the last event was, None before the first."""
         with self._lock:
             return None if self._newest is None else self._clock() - self._newest
+
+    def _paused(self, now):
+        if len(self._times) < 2:
+            return not self._times
+        interval = (self._times[-1] - self._times[0]) / (len(self._times) - 1)
+        return now - self._newest > max(PAUSE_S, PAUSE * interval)
 
     def _forget(self, now):
         while self._times and self._times[0] <= now - self._window_s:

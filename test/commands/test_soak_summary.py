@@ -4,7 +4,8 @@ from types import SimpleNamespace
 import pytest
 
 from degfusion_ros.commands.soak_summary import memory, summarise, table
-from degfusion_ros.node.soak_faults import Fault
+from degfusion_ros.node.soak_cameras import Due
+from degfusion_ros.node.soak_faults import Fault, KINDS, TOLD
 
 CLOSED = {'received.visible': '1000', 'received.thermal': '1000', 'pairs': '1000',
           'fused': '1000', 'in_progress': '0', 'state': 'running'}
@@ -13,10 +14,11 @@ GONE = Fault('thermal gone', 100.0, 104.0)
 
 def log(**changed):
     given = {
-        'fusable': dict.fromkeys(range(1000), 'none') | {7: 'thermal gone'},
+        'fusable': dict.fromkeys(range(1000), Due('none', 1.0)) | {7: Due('thermal gone', 0.5)},
         'fused': set(range(1000)), 'sent': {'visible': 1000, 'thermal': 1003}, 'values': CLOSED,
         'memory': [(t, 500.0 + min(t, 100)) for t in range(1000)],
-        'statuses': [(t, 101 <= t <= 104) for t in range(1000)], 'seconds': 1000.0}
+        'statuses': [(t, f'alone: thermal {"missing" if 101 <= t <= 104 else "found"}')
+                     for t in range(1000)], 'seconds': 1000.0}
     return SimpleNamespace(**(given | changed))
 
 
@@ -36,9 +38,12 @@ def test_lost_pairs_open_books_and_growing_memory_fail(changed):
 
 
 def test_a_fault_that_was_not_told_is_marked_and_losses_are_booked_on_their_fault():
-    summary = summarise(log(statuses=[(1.0, True)], fused=set(range(8, 1000))), [GONE])
+    summary = summarise(log(statuses=[(1.0, 'thermal missing'), (102.0, 'visible missing')],
+                            fused=set(range(8, 1000))), [GONE])
     assert summary['faults']['thermal gone'] == {'times': 1, 'lost': 1, 'told_after_s': -1.0}
-    assert summary['faults']['none']['lost'] == 7 and 'not always told' in table(summary)
+    assert summary['faults']['none']['lost'] == 7 and 'not always' in table(summary)
+    assert summary['lost'][-1] == {'fault': 'thermal gone', 'after_s': 0.5}
+    assert set(TOLD) == set(KINDS) - {'thermal late'}
 
 
 def test_memory_is_compared_after_the_caches_have_filled():

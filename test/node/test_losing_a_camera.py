@@ -2,7 +2,7 @@
 """A camera dies, freezes, sends rubbish or another time: the fused stream goes on and says so."""
 
 from diagnostic_msgs.msg import DiagnosticArray
-from flow import accounted, Cameras, FUSED, pixels
+from flow import accounted, Cameras, FUSED, pixels, STEP
 import numpy as np
 import pytest
 from rig import camera_info, diagnosed, EchoFuser, frame, LATCHED, wait_for
@@ -81,7 +81,7 @@ def test_without_thermal_the_restored_visible_goes_on_and_one_pair_brings_it_bac
     assert scene.labelled('thermal')[-2] == 'unsure'
     assert scene.cameras.run(lambda: scene.told('running'), 'it runs')['degraded_mode'] == 'none'
     numbers = scene.accounted()
-    assert numbers['single.visible'] > 10 and numbers['single.thermal'] == 0
+    assert numbers['single.visible'] > 2 and numbers['single.thermal'] == 0
 
 
 @pytest.mark.parametrize('colour, channels', [('rgb8', 3), ('mono8', 1)])
@@ -102,7 +102,7 @@ def test_without_visible_the_restored_thermal_goes_on_under_its_own_header(
     stamps = [scene.cameras.number_of(message) for message in scene.fused]
     assert stamps == sorted(set(stamps))
     scene.cameras.run(lambda: scene.shown() == ('fused',), 'a pair')
-    assert scene.accounted()['single.thermal'] > 10
+    assert scene.accounted()['single.thermal'] > 2
 
 
 def test_without_both_it_warns_then_calls_it_stale_and_shows_nothing_again(
@@ -135,7 +135,7 @@ def test_a_frozen_camera_is_a_missing_one(start, peer, lost, left):
     assert report['level'] == WARN and 'restart the driver' in report['message']
     scene.cameras.run(lambda: scene.shown() == ('fused',), 'a pair')
     numbers = scene.accounted()
-    assert numbers[f'dropped.{lost}.frozen'] > 5 and numbers[f'single.{left}'] > 5
+    assert numbers[f'dropped.{lost}.frozen'] > 0 and numbers[f'single.{left}'] > 0
 
 
 def test_a_closing_shutter_is_ridden_through_by_the_hold(start, peer):
@@ -166,6 +166,29 @@ def test_a_camera_whose_frames_cannot_be_decoded_is_a_missing_one(start, peer):
     assert numbers['dropped.pairs.all_nan'] > 0  # those before it was given up
 
 
+def test_bad_frames_between_good_ones_are_told_while_pairs_go_on(start, peer):
+    scene = Scene(start, peer)
+
+    def at_times(stamp):
+        return frame(stamp=0 if stamp // STEP % 3 == 0 else stamp, encoding='mono16')
+
+    report = scene.cameras.run(
+        lambda: scene.degraded('none', 'running, but thermal frames were dropped a moment ago'),
+        'the report', thermal=at_times)
+    assert report['level'] == WARN and 'zero_stamp' in report['message']
+    scene.cameras.run(lambda: scene.degraded('none', '') and diagnosed(scene.reports)['message']
+                      == 'running', 'all is well')
+
+
+def test_what_has_changed_is_said_at_once_and_only_then(start, peer):
+    scene = Scene(start, peer)
+    scene.spun.node._beat.cancel()
+    count = len(scene.reports)
+    scene.cameras.run(lambda: scene.told('thermal missing'), 'the news', thermal=False)
+    scene.cameras.run(lambda: scene.told('running'), 'it runs')
+    assert count + 2 <= len(scene.reports) < count + 8
+
+
 def test_frames_refused_at_the_door_are_told_with_the_reason(start, peer):
     scene = Scene(start, peer)
 
@@ -176,7 +199,7 @@ def test_frames_refused_at_the_door_are_told_with_the_reason(start, peer):
         lambda: scene.degraded('thermal unusable', 'visible alone', 'visible'), 'the report',
         thermal=timeless)
     assert 'zero_stamp: the stamp is 0' in report['message']
-    assert scene.accounted()['dropped.thermal.zero_stamp'] > 5
+    assert scene.accounted()['dropped.thermal.zero_stamp'] > 2
 
 
 def test_clocks_apart_are_told_with_the_remedy_while_the_reference_goes_on(start, peer):
@@ -200,6 +223,7 @@ def test_a_jump_back_without_a_clock_costs_no_more_than_a_pair(start, peer):
     first = scene.cameras.number
     scene.cameras.run(lambda: scene.cameras.number_of(scene.fused[-1]) < first + 100, 'a pair')
     assert first <= scene.cameras.number_of(scene.fused[-1]) <= first + SOON
+    scene.cameras.run(lambda: scene.told('stamps jumped back by 9'), 'the report')
     assert scene.accounted()['time_jumps'] == 1
 
 

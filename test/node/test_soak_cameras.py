@@ -58,8 +58,12 @@ def test_only_pairs_of_healthy_cameras_are_booked_as_fusable(heard, kind):
         assert len(under['visible']) == len(under['thermal']) == 8
     rig.end(fault)
     wait_for(lambda: all(camera.met() for camera in rig.cameras.values()), 'the listener again')
-    rig.tick(20 * TICK)
-    assert len(rig.fusable) == 5 + 4 * harmless
+    for number in (20, 22):
+        rig.tick(number * TICK)
+    assert len(rig.fusable) == 6 + 4 * harmless
+    due = list(rig.fusable.values())
+    assert [d.after_s for d in due[-2:]] == [0.0, 0.1] and due[-1].fault == kind
+    assert due[0].fault == 'none'
 
 
 def test_frames_change_and_pairs_share_a_stamp(heard):

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shipped enclave policy allows just what the node opens."""
 
+import os
 from pathlib import Path
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 import pytest
@@ -20,6 +23,20 @@ def allowed(kind, rule):
     return {f'/{name.text}'.replace('/~', '/fusion_node')
             for group in profile.findall(f'{kind}s') if group.get(rule) == 'ALLOW'
             for name in group.findall(kind)}
+
+
+@pytest.mark.parametrize('enclave', ['missing', 'empty'])
+def test_with_security_enforced_and_no_keys_nothing_goes_out_in_the_clear(tmp_path, enclave):
+    if enclave == 'empty':
+        (tmp_path / 'enclaves/degfusion/fusion_node').mkdir(parents=True)
+    secured = {'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce',
+               'ROS_SECURITY_KEYSTORE': str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, '-m', 'degfusion_ros.node.fusion_node', '--ros-args', '--enclave',
+         '/degfusion/fusion_node'], env=os.environ | secured, capture_output=True, text=True,
+        timeout=100)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith('fusion_node cannot start: ')
 
 
 @pytest.mark.parametrize('transport', ['raw', 'compressed'])
@@ -41,7 +58,7 @@ def test_the_policy_is_what_the_node_opens(ros, transport):
         reads = allowed('topic', 'subscribe')
         unused = {name.removesuffix('/compressed') for name in COMPRESSED} \
             if transport == 'compressed' else COMPRESSED
-        assert opened('subscriber') - {'/parameter_events'} == reads - unused
+        assert opened('subscriber') == reads - unused
         assert opened('service') <= allowed('service', 'reply')
         assert allowed('service', 'reply') - opened('service') <= {
             '/fusion_node/get_type_description', '/fusion_node/get_transition_graph'}  # not Humble

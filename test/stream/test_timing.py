@@ -40,6 +40,29 @@ def test_rate_falls_to_zero_in_silence():
     assert rates == sorted(rates, reverse=True) and rates[-1] == 0 and rates[0] > 5
 
 
+@pytest.mark.parametrize('silence', [2.0, 30.0])
+def test_after_a_pause_the_rate_is_measured_anew(silence):
+    clock = Clock()
+    rate = Rate(window_s=4, clock=clock)
+    for pause in (0.0, silence):
+        clock.now += pause
+        for _ in range(10):
+            clock.now += 0.05
+            rate.tick()
+        assert rate.hz() == pytest.approx(20, rel=0.01)
+        assert rate.span_s() == pytest.approx(0.45)
+
+
+def test_a_slow_stream_and_one_that_loses_many_do_not_pause():
+    for gaps in ([2.5] * 8, [0.05, 0.9] * 8):
+        clock = Clock()
+        rate = Rate(window_s=5, clock=clock)
+        for gap in gaps:
+            clock.now += gap
+            rate.tick()
+        assert rate.span_s() == pytest.approx(sum(gaps[1:])) and rate.hz() > 0
+
+
 @given(st.lists(st.floats(0, 1e4), min_size=1, max_size=80))
 def test_stages_give_percentiles_that_are_real_times(times):
     stages = Stages(size=50)
