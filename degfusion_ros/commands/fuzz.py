@@ -5,16 +5,19 @@ import argparse
 from collections.abc import Iterator
 import contextlib
 from dataclasses import asdict
+import faulthandler
 import json
 import os
 from pathlib import Path
 import sys
+import time
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from degfusion_ros.files import write_whole
 
+SHORT = 1000  # messages
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
@@ -32,15 +35,42 @@ def run(args: argparse.Namespace) -> int:
     with quiet(args.output / 'fuzz.log') as console, Progress(
             'fuzzing', BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
             console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task('', total=args.messages)
-        found = fuzz(args.messages, args.seed, lambda done: bar.update(task, completed=done))
+        faulthandler.enable()  # what ends the process itself leaves its trace in the log
+        task, steps = bar.add_task('', total=args.messages), Steps(args.messages)
+
+        def progress(done: int) -> None:
+            bar.update(task, completed=done)
+            if not console.is_terminal and steps.reached(done):
+                print(steps.line(done), flush=True)
+
+        found = fuzz(args.messages, args.seed, progress)
     told = {'passed': found.passed(), **asdict(found)}
     path = args.output / 'fuzz.json'
     write_whole(path, json.dumps(told, indent=1) + '\n')
+    if found.ended_early:
+        print(f'ended early: {found.ended_early}')
     print(f'{found.messages} malformed messages, {len(found.failures)} failures; '
           f'{found.good_fused} of {found.good_pairs} good pairs fused; {found.arcs} steps of the '
           f'code seen, {found.corpus} messages kept; see {path}')
     return 0 if found.passed() else 1
+
+
+class Steps:
+    """When to say how far it is where no bar is shown: at every twentieth of the messages."""
+
+    def __init__(self, total: int):
+        self._total, self._said, self._began = total, 0, time.monotonic()
+
+    def reached(self, done: int) -> bool:
+        """Tell whether another twentieth is through; of a short run nothing is said."""
+        twentieth = 20 * done // self._total
+        news = self._total >= SHORT and twentieth > self._said
+        self._said = twentieth
+        return news
+
+    def line(self, done: int) -> str:
+        """Return how many are through, and how long that took."""
+        return f'{done} of {self._total} messages, {time.monotonic() - self._began:.0f} s'
 
 
 @contextlib.contextmanager

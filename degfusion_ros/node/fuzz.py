@@ -23,7 +23,7 @@ from degfusion_ros.node.fuzz_target import STREAMS, Target
 from degfusion_ros.node.process import isolate
 
 GOOD_EVERY = 10
-MOST_FAILURES = 20  # kept with their recipe
+MOST_FAILURES = 20  # each is kept with its recipe; more end it
 INFO_SHARE = 0.1
 
 
@@ -38,13 +38,14 @@ class Findings:
     arcs: int = 0
     corpus: int = 0
     seconds: float = 0.0
+    ended_early: str = ''  # why, if not all messages were sent
     dropped: dict[str, int] = field(default_factory=dict)
     unaccounted: dict[str, int] = field(default_factory=dict)
     failures: list[dict[str, object]] = field(default_factory=list)
 
     def passed(self) -> bool:
         """Tell whether nothing escaped, every good pair was fused and the books are closed."""
-        return (not self.failures and not self.unaccounted
+        return (not self.failures and not self.unaccounted and not self.ended_early
                 and self.good_fused == self.good_pairs > 0)
 
 
@@ -53,6 +54,8 @@ def fuzz(count: int, seed: int, on_progress: Callable[[int], None]) -> Findings:
     Send `count` malformed messages, half of them to a node that takes compressed images.
 
     `on_progress` is told how many are through. Takes a DDS domain of its own, on this machine.
+    Ends early, with what it has found by then, on Ctrl-C and when the node fails again and again:
+    each time it does not come to rest costs seconds, and a hundred thousand times that is days.
     """
     isolate()
     findings, began = Findings(), time.monotonic()
@@ -65,9 +68,15 @@ def fuzz(count: int, seed: int, on_progress: Callable[[int], None]) -> Findings:
                 try:
                     _attack(target, coverage, random.Random(f'{seed} {transport}'),
                             (count + 1 - part) // 2, findings, on_progress)
+                except KeyboardInterrupt:
+                    findings.ended_early = 'interrupted'
+                except Exception:
+                    findings.ended_early = f'escaped: {traceback.format_exc()}'
                 finally:
                     target.close()
             findings.arcs += len(coverage.arcs)
+            if findings.ended_early:
+                break
     finally:
         rclpy.try_shutdown()
     findings.seconds = time.monotonic() - began
@@ -80,12 +89,15 @@ def _attack(target: Target, coverage: Coverage, rng: random.Random, count: int,
     corpus = {kind: [fuzz_messages.good(kind, name, rng) for name in STREAMS] for kind in kinds}
     moved = False
     for number in range(count):
+        if len(findings.failures) >= MOST_FAILURES:
+            findings.ended_early = f'{MOST_FAILURES} failures'
+            break
         kind = kinds[rng.random() < INFO_SHARE]
         # what was found last leads further most often
         parents = corpus[kind][-50:] if rng.random() < 0.5 else corpus[kind]
         recipe = fuzz_messages.mutate(rng.choice(parents), rng)
         problem = _try(target, recipe, rng)
-        if problem and len(findings.failures) < MOST_FAILURES:
+        if problem:
             findings.failures.append({'problem': problem, 'recipe': recipe.told()})
         if coverage.grown():
             corpus[kind].append(recipe)
@@ -98,7 +110,7 @@ def _attack(target: Target, coverage: Coverage, rng: random.Random, count: int,
                 fused = target.send_good_pair(rng)
             moved = False
             findings.good_fused += fused
-            if not fused and len(findings.failures) < MOST_FAILURES:
+            if not fused:
                 findings.failures.append({'problem': 'the good pair after it was not fused',
                                           'recipe': recipe.told()})
         findings.messages += 1

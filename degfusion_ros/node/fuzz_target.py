@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node under the fuzzer: real topics, one thread, a fuser that checks what it is given."""
 
+from collections import deque
 from dataclasses import dataclass, field
 import random
 import time
@@ -21,7 +22,8 @@ from degfusion_ros.node.messages import stamp_ns
 
 STREAMS = ('visible', 'thermal')
 PATIENCE_S = 20.0  # for the node to come to rest, on a busy machine
-COMES_BACK_S = 1.0
+COMES_BACK_S = 10.0
+WAIT_S = 0.2  # for a partner: a machine that is held up for a moment separates no good pair
 PERIOD_NS = 100_000_000
 UNFORESEEN = ('dropped.visible.internal_error', 'dropped.thermal.internal_error',
               'dropped.pairs.internal_error', 'judge_error')
@@ -69,13 +71,14 @@ class Target:
     expected: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STREAMS, 0))
 
     def __post_init__(self) -> None:
-        given = {'sync.wait_s': 0.002, 'model.warm_up_size': 'first',
+        given = {'sync.wait_s': WAIT_S, 'model.warm_up_size': 'first',
                  **{f'input.{name}.transport': self.transport for name in STREAMS}}
         self.node = Watched(load=lambda *_: Checker(), namespace=f'/fuzz_{self.transport}',
                             parameter_overrides=[Parameter(n, value=v) for n, v in given.items()])
         self.peer = rclpy.create_node('cameras', namespace=f'/fuzz_{self.transport}')
         self._listener = self.peer.create_subscription(
-            Image, 'fusion_node/fused/image', lambda message: None, 10)
+            Image, 'fusion_node/fused/image', lambda message: None, 100)
+        self._shown, self._pictures = deque(maxlen=100), 0  # stamps that came back, and how many
         suffix = '/compressed' if self.transport == 'compressed' else ''
         self._senders = {(kind, name): self.peer.create_publisher(
             KINDS[kind], f'{name}/{topic}', QoSProfile(depth=10))
@@ -116,12 +119,18 @@ class Target:
 
     def send_good_pair(self, rng: random.Random) -> bool:
         """Send two good frames; tell whether they came out fused."""
-        stamp = self.next_stamp()
+        stamp, before = self.next_stamp(), self.node.counts().get('fused', 0)
         for name in STREAMS:
             self.send(fuzz_messages.good(self.transport, name, rng), stamp)
         self.settle()
-        # all is done by now, save for DDS to bring the picture back
-        return self._until(lambda: self._came_out(stamp), COMES_BACK_S)
+        self._until(lambda: self.node.counts().get('fused', 0) > before
+                    or not self.waits('visible'), PATIENCE_S)
+        self.settle()
+        # all is published by now, save for DDS to bring it back
+        wanted = self.node.counts().get('fused', 0)
+        if not self._until(lambda: self._brought(wanted), COMES_BACK_S):
+            self._pictures = wanted  # what has not come by now never will
+        return stamp in self._shown
 
     def waits(self, stream: str) -> bool:
         """Tell whether a frame of the stream has passed the door and waits for a partner."""
@@ -147,12 +156,12 @@ class Target:
         return not in_hand and all(
             counts.get(f'received.{name}', 0) >= n for name, n in self.expected.items())
 
-    def _came_out(self, stamp: int) -> bool:
+    def _brought(self, wanted: int) -> bool:
         # Taken by hand: the cameras in the executor would double the work of every round.
         while (taken := self._listener.handle.take_message(Image, False)) is not None:
-            if stamp_ns(taken[0].header) == stamp:
-                return True
-        return False
+            self._shown.append(stamp_ns(taken[0].header))
+            self._pictures += 1
+        return self._pictures >= wanted
 
     def _until(self, condition: object, seconds: float) -> bool:
         end = time.monotonic() + seconds
