@@ -55,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, print a table, write JSON and plot."""
     from degfusion_ros.learning import benchmark, benchmark_machine
+    from degfusion_ros.models.allocation import keep_freed_memory
+    keep_freed_memory()     # as the node does
     console = Console(stderr=True)
     console.width = max(console.width, 140)     # a table in a log file needs no folding
     told = {'machine': benchmark_machine.describe(args.device), 'results': []}

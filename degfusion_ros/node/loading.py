@@ -3,13 +3,9 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-import contextlib
-import ctypes
 import os
 
 from degfusion_ros.node.settings import Settings
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of malloc.h
 
 Load = Callable[[str, str, str, str, str], object]
 
@@ -20,23 +16,10 @@ def load_fuser(model: str, device: str, precision: str, engine: str, providers: 
     # rest of a busy robot, threads that sleep at once take half as long again.
     if not {'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'} & set(os.environ):
         os.environ['GOMP_SPINCOUNT'] = '20000'
-    _keep_memory()
+    from degfusion_ros.models.allocation import keep_freed_memory
+    keep_freed_memory()
     from degfusion_ros.fuser import Fuser
     return Fuser.load(model, device, precision, engine, providers)
-
-
-def _keep_memory() -> None:
-    """
-    Let the C library keep what a frame frees for the next one (glibc).
-
-    By default it hands large blocks back to the system, which faults them in again page by page:
-    thousands of faults, a tenth of a frame's time.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        for option, value in ((M_ARENA_MAX, 1), (M_TRIM_THRESHOLD, 1 << 30),
-                              (M_MMAP_THRESHOLD, 32 << 20)):
-            mallopt(option, value)
 
 
 def load_and_warm_up(

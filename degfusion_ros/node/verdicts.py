@@ -2,6 +2,7 @@
 """What the judge finds: the fuser's refreshed weights, steadied labels, severities."""
 
 import threading
+import time
 
 from degfusion_ros.imaging.alignment import Alignment
 from degfusion_ros.node.health import Health
@@ -10,6 +11,8 @@ from degfusion_ros.node.outputs import Outputs
 from degfusion_ros.node.settings import Settings
 from degfusion_ros.stream.labels import LabelFilter, MISSING, UNSURE
 from degfusion_ros.stream.presence import STREAMS as MODALITIES
+
+ALIGNMENT_GAP_S = 2.0  # between two looks: a mount bends slowly, and looking costs frames
 
 
 class Verdicts:
@@ -20,7 +23,7 @@ class Verdicts:
         self._outputs, self._health = outputs, health
         self._filters: dict[str, LabelFilter] = {}
         self._steadied_by: tuple | None = None
-        self._alignment = Alignment()
+        self._alignment, self._aligned_s = Alignment(), -1e9
         self._missing = ''
         self._lock = threading.Lock()  # the worker tells what is missing
         self.labels: dict[str, tuple[str, ...]] = {}  # modality -> what was published last
@@ -41,7 +44,9 @@ class Verdicts:
                 self._say(modality, labels)
         self._outputs.scores(sight.header, judged)
         self._health.count('judged')
-        if not sight.missing:
+        now = time.monotonic()
+        if not sight.missing and now - self._aligned_s >= ALIGNMENT_GAP_S:
+            self._aligned_s = now
             self._check_alignment(sight)
 
     def lost(self, modality: str) -> bool:
