@@ -68,7 +68,7 @@ def test_without_thermal_the_restored_visible_goes_on_and_one_pair_brings_it_bac
     assert report['level'] == WARN and '/thermal/image_raw (' in report['message']
     assert float(report['age.thermal_s']) > 0.15
     visible, thermal, _ = scene.fuser.fused[-1]
-    assert (thermal == 0.5).all() and thermal.shape == visible.shape[:2]
+    assert np.ptp(thermal) < 0.5 and thermal.shape == visible.shape[:2]  # regions, no picture
     assert 'missing' not in scene.labelled('visible')
     last = scene.fused[-1]
     assert (last.encoding, last.header.frame_id) == ('rgb8', 'visible')
