@@ -129,6 +129,7 @@ def _run(rig: Rig, watch: Watch, seconds: float, rate_hz: float, faults: list[Fa
     edges = sorted([(f.start_s, rig.begin, f) for f in faults]
                    + [(f.end_s, rig.end, f) for f in faults], key=lambda edge: edge[0])
     watch.began = time.monotonic()
+    watch.log.statuses.clear()  # of starting up
     weighed, ticks = 0.0, 0
     while (now := time.monotonic() - watch.began) < seconds:
         while edges and edges[0][0] <= now:

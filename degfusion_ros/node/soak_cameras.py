@@ -22,15 +22,16 @@ SIZES = ((128, 160), (96, 128), (120, 160))  # height, width
 PICTURES = 16  # of the same scene, shown in turn
 LATE_S = 0.03  # after its partner
 NS = 1_000_000_000
+AHEAD_NS = 5 * NS  # of a clock that is set wrong
 
 
 class Camera:
-    """One camera: `up`, `frozen` and `rubbish` say what it does."""
+    """One camera: `up`, `frozen`, `rubbish` and `ahead_ns` (of its clock) say what it does."""
 
     def __init__(self, node: Node, stream: str, rng: random.Random):
         self._node, self._stream, self._rng = node, stream, rng
         self._noise = np.random.default_rng(rng.randrange(2**32))
-        self.up, self.frozen, self.rubbish = True, False, False
+        self.up, self.frozen, self.rubbish, self.ahead_ns = True, False, False, 0
         self.size = SIZES[0]
         self._number = 0
         self._pictures: dict[tuple[int, int], list[np.ndarray]] = {}
@@ -59,7 +60,7 @@ class Camera:
         if self.size not in self._pictures:
             self._pictures[self.size] = self._views()
         header = Header(frame_id=self._stream)
-        header.stamp.sec, header.stamp.nanosec = divmod(stamp_ns, NS)
+        header.stamp.sec, header.stamp.nanosec = divmod(stamp_ns + self.ahead_ns, NS)
         self.publisher.publish(messages.image(
             self._pictures[self.size][self._number % PICTURES],
             'rgb8' if self._stream == 'visible' else 'mono16', header))
@@ -110,7 +111,7 @@ class Rig:
     def tick(self, at_ns: int) -> None:
         """Send what both cameras send at this moment of the monotonic clock."""
         stamp = at_ns + self._offset_ns
-        healthy = all(c.up and c.met() and not (c.frozen or c.rubbish)
+        healthy = all(c.up and c.met() and not (c.frozen or c.rubbish or c.ahead_ns)
                       for c in self.cameras.values())
         if self._edge_ns is None:
             self._edge_ns = at_ns
@@ -137,7 +138,9 @@ class Rig:
             elif what == 'restarts':
                 camera.unplug()
             elif what == 'size':
-                camera.size = self._rng.choice([s for s in SIZES if s != camera.size])
+                camera.size = SIZES[(SIZES.index(camera.size) + 1) % len(SIZES)]
+            elif what == 'clock':
+                camera.ahead_ns = AHEAD_NS
             elif what in ('frozen', 'rubbish'):
                 setattr(camera, what, True)
         if who == 'jump':
@@ -153,7 +156,7 @@ class Rig:
         for camera in self.cameras.values():
             if camera.publisher is None:
                 camera.plug_in()
-            camera.up, camera.frozen, camera.rubbish = True, False, False
+            camera.up, camera.frozen, camera.rubbish, camera.ahead_ns = True, False, False, 0
 
     def _concerned(self, who: str) -> list[Camera]:
         return [camera for name, camera in self.cameras.items() if who in (name, 'both')]

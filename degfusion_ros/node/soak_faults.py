@@ -12,7 +12,7 @@ LENGTHS = {
     'rubbish in between': (1.0, 3.0), 'thermal late': (1.0, 3.0),
     'thermal restarts': (0.5, 2.0), 'visible restarts': (0.5, 2.0),
     'visible size': (0.1, 0.1), 'thermal size': (0.1, 0.1),
-    'jump back': (0.1, 0.1), 'jump ahead': (0.1, 0.1)}
+    'jump back': (0.1, 0.1), 'jump ahead': (0.1, 0.1), 'thermal clock': (2.5, 5.0)}
 KINDS = tuple(LENGTHS)
 # What /diagnostics must say of it. A thermal frame that comes 30 ms late is paired like any other.
 TOLD = {
@@ -23,7 +23,8 @@ TOLD = {
     'rubbish in between': 'frames were dropped a moment ago',
     'thermal restarts': 'thermal missing', 'visible restarts': 'visible missing',
     'visible size': 'visible sends', 'thermal size': 'thermal sends',
-    'jump back': 'jumped back', 'jump ahead': 'jumped ahead'}
+    'jump back': 'jumped back', 'jump ahead': 'jumped ahead',
+    'thermal clock': 'thermal stamps jumped ahead|no two frames are within'}
 QUIET_END_S = 3.0
 
 
@@ -40,9 +41,10 @@ def plan(seconds: float, every_s: float, seed: int, hasten: float = 1.0) -> list
     """
     Return the faults of a soak, all kinds in turn in an order by chance, none at its very end.
 
+    Two changes of size go first, so that what a size costs in memory is there from the start.
     every_s: mean pause between two of them. hasten: divides the lengths, for a soak of seconds.
     """
-    rng, faults, now, kinds = random.Random(seed), [], 0.0, []
+    rng, faults, now, kinds = random.Random(seed), [], 0.0, ['visible size'] * 2
     while True:
         kinds = kinds or rng.sample(KINDS, len(KINDS))
         kind = kinds.pop()

@@ -54,6 +54,9 @@ def test_only_pairs_of_healthy_cameras_are_booked_as_fusable(heard, kind):
         assert all(not under[name] for name in under if who in (name, 'both'))
     elif what == 'frozen':
         assert len({bytes(message.data) for message in under[who]}) == 1
+    elif what == 'clock':
+        stamps = [[stamp_ns(message.header) for message in under[name]] for name in frames]
+        assert [ahead - stamp for stamp, ahead in zip(*stamps)] == [5_000_000_000] * 4
     elif what == 'in between':
         assert len(under['visible']) == len(under['thermal']) == 8
     rig.end(fault)
