@@ -31,7 +31,6 @@ from degfusion_ros.node.running import Running
 from degfusion_ros.node.settings import Settings
 from degfusion_ros.node.transitions import refuse_wrong_transitions
 
-NEWS_GAP_S = 0.3  # a state that flutters is not told more often
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -57,7 +56,7 @@ class FusionNode(LifecycleNode):
         self.create_service(Trigger, '~/refresh_degradation', self._refresh)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._told, self._told_at = None, 0.0  # the gist of the last status, and when it went out
+        self._told = None  # the gist of the last status
         self._beat = self.create_timer(1.0, self._publish_diagnostics, clock=steady)
         self._glance = self.create_timer(0.1, self._publish_news, clock=steady)
         # The handle must live as long as the clock: a jump without it is a crash.
@@ -193,9 +192,7 @@ class FusionNode(LifecycleNode):
 
     def _publish_news(self) -> None:
         """Say at once what has changed: the next beat may be a second away."""
-        if self._running is None or time.monotonic() - self._told_at < NEWS_GAP_S:
-            return
-        if self._gist(*self._active_state()) != self._told:
+        if self._running is not None and self._gist(*self._active_state()) != self._told:
             self._publish_diagnostics()
 
     def _active_state(self) -> tuple[bytes, str]:
@@ -216,7 +213,7 @@ class FusionNode(LifecycleNode):
         if self._running is not None:
             age = self._running.judge.age_s()
             level, state = self._active_state()
-            self._told, self._told_at = self._gist(level, state), time.monotonic()
+            self._told = self._gist(level, state)
             troubles += self._running.frugal.troubles()
         if troubles:
             level, state = max(level, DiagnosticStatus.WARN), '; '.join([state, *troubles])

@@ -41,10 +41,12 @@ def plan(seconds: float, every_s: float, seed: int, hasten: float = 1.0) -> list
     """
     Return the faults of a soak, all kinds in turn in an order by chance, none at its very end.
 
-    Two changes of size go first, so that what a size costs in memory is there from the start.
+    First each camera is alone at every size, so that what a size costs in memory, and a picture
+    of one camera, is there by the time that memory is looked at.
     every_s: mean pause between two of them. hasten: divides the lengths, for a soak of seconds.
     """
-    rng, faults, now, kinds = random.Random(seed), [], 0.0, ['visible size'] * 2
+    rng, faults, now = random.Random(seed), [], 0.0
+    kinds = ['visible size', 'thermal gone', 'visible gone'] * 3  # from the end
     while True:
         kinds = kinds or rng.sample(KINDS, len(KINDS))
         kind = kinds.pop()

@@ -16,4 +16,4 @@ def test_faults_follow_one_another_and_leave_the_end_in_peace(seconds, every, se
 def test_half_an_hour_holds_every_kind_many_times():
     kinds = [fault.kind for fault in plan(1800.0, 8.0, 1)]
     assert min(kinds.count(kind) for kind in KINDS) >= 8
-    assert kinds[:2] == ['visible size'] * 2
+    assert kinds[:9] == ['visible gone', 'thermal gone', 'visible size'] * 3
