@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one way in: a checkpoint becomes refresh (slow, cached) and fuse (fast, every frame)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 import threading
@@ -9,29 +10,32 @@ import cv2
 import numpy as np
 import torch
 
-from degfusion_ros.imaging.statistics import pair_statistics
+from degfusion_ros.imaging.statistics import thermal_statistics, visible_statistics
 from degfusion_ros.imaging.thermal import ThermalScaler
 from degfusion_ros.imaging.views import guidance_view
 from degfusion_ros.models import checkpoint
+from degfusion_ros.models.choice import (
+    ENGINES,
+    find_device,
+    find_model,
+    find_precision,
+    FuserError,
+    PRECISIONS,
+)
 from degfusion_ros.models.engine import EngineError, OnnxNetwork
 from degfusion_ros.models.guidance import Guidance, Judgement, VECTOR_SIZE
 from degfusion_ros.models.labels import LABELS, THERMAL_LABELS, VISIBLE_LABELS
-from degfusion_ros.models.network import FusionNetwork
+from degfusion_ros.models.network import FusionNetwork, unit
+from degfusion_ros.models.recorded import Recorded
 
-__all__ = ['Degradation', 'Fuser', 'FuserError', 'Fusion', 'OUTPUTS', 'THERMAL_LABELS',
-           'VISIBLE_LABELS']
+__all__ = ['Degradation', 'ENGINES', 'find_model', 'Fuser', 'FuserError', 'Fusion', 'OUTPUTS',
+           'THERMAL_LABELS', 'VISIBLE_LABELS']
 
 OUTPUTS = ('fused', 'visible', 'thermal')
-ENGINES = ('torch', 'onnxruntime')
+WARM = (OUTPUTS, ('fused',))      # what is asked for as a rule
 SMALLEST = 32
-_WEIGHTS = Path(__file__).parent / 'weights'
-_PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 # A label is active from even odds on; all labels below even odds, with one near it, is 'unsure'.
 _ACTIVE, _DOUBT = 0.5, 0.35
-
-
-class FuserError(RuntimeError):
-    """A model, device or image that cannot be used; one line says which, why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +76,12 @@ class Fuser:
     def __init__(self, network: FusionNetwork, guidance: Guidance, name: str, device: str,
                  precision: str):
         self.name, self.device, self.precision = name, device, precision
-        self._dtype = _PRECISIONS[precision]
+        self._dtype = PRECISIONS[precision]
         self._threads = torch.get_num_threads()
         self._network = network.eval().requires_grad_(False).at(self._dtype).to(
             device, memory_format=torch.channels_last)
+        self._frames = Recorded(self._network)
+        self._recordable = device == 'cpu' and not isinstance(network, OnnxNetwork)
         self._guidance = guidance.eval().requires_grad_(False).to(device)
         self._swap, self._judging = threading.Lock(), threading.Lock()
         self._steer(torch.zeros(1, VECTOR_SIZE, device=device))
@@ -92,8 +98,8 @@ class Fuser:
         FuserError.
         """
         path = find_model(model)
-        device = _device(device)
-        precision = _precision(precision, device, engine)
+        device = find_device(device)
+        precision = find_precision(precision, device, engine)
         try:
             network, guidance = checkpoint.load(path)
             if engine == 'onnxruntime':
@@ -102,24 +108,41 @@ class Fuser:
             raise FuserError(str(error)) from error
         return cls(network, guidance, path.stem, device, precision)
 
-    def refresh(self, visible: np.ndarray, thermal: np.ndarray) -> Degradation:
-        """Judge a pair (images as in `fuse`) and steer all later frames by it."""
+    def refresh(self, visible: np.ndarray, thermal: np.ndarray,
+                between: Callable[[], None] = lambda: None) -> Degradation:
+        """
+        Judge a pair (images as in `fuse`) and steer all later frames by it.
+
+        `between` is called between its steps, which take some 10 ms each: whoever fuses in another
+        thread may let them wait for a gap between two frames.
+        """
         visible, thermal = _checked(visible, thermal)
         # One thread: a second pool would outnumber the cores, and OpenMP then puts all waiting
-        # threads to sleep at every step, the frames' too: half as long again for every frame.
-        torch.set_num_threads(1)
+        # threads to sleep at every step, the frames' too: twice as long for every frame.
+        _use_threads(1)
         try:
-            told = self._judge(visible, thermal)
-            self._steer(told.vector.float(), *self._tensors(visible, thermal))
+            told = self._judge(visible, thermal, between)
+            pair = self._tensors(visible, thermal)
+            between()
+            self._steer(told.vector.float(), *pair)
+            if self._recordable:
+                with torch.inference_mode(), self._autocast():
+                    self._frames.record_what_pays(*pair, self._state)
         finally:
-            torch.set_num_threads(self._threads)
+            _use_threads(self._threads)
         return _degradation(told)
 
-    def _judge(self, visible: np.ndarray, thermal: np.ndarray) -> Judgement:
+    def _judge(self, visible: np.ndarray, thermal: np.ndarray,
+               between: Callable[[], None] = lambda: None) -> Judgement:
         thermal = _bytes(thermal)
+        between()
+        measures = [visible_statistics(visible)]
+        between()
+        measures.append(thermal_statistics(thermal))
+        between()
         views = np.stack([guidance_view(visible), guidance_view(thermal)])
         views = torch.from_numpy(views).permute(0, 3, 1, 2)[None].to(self.device)
-        measures = torch.from_numpy(pair_statistics(visible, thermal))[None].to(self.device)
+        measures = torch.from_numpy(np.concatenate(measures))[None].to(self.device)
         with self._judging, torch.inference_mode(), self._autocast():
             return self._guidance(views, measures)
 
@@ -136,15 +159,14 @@ class Fuser:
         if unknown or not outputs:
             raise FuserError(f'outputs {tuple(outputs)}: choose from {OUTPUTS}')
         visible, thermal = _checked(visible, thermal)
-        torch.set_num_threads(self._threads)    # a setting of the calling thread
+        _use_threads(self._threads)
         with torch.inference_mode():
             with self._swap:
                 state = self._state
             with self._autocast():
-                out = self._network(*self._tensors(visible, thermal), state, tuple(outputs))
-            size = visible.shape[:2]
-            return Fusion(*(_image(out.bytes(name), size) if name in outputs else None
-                            for name in OUTPUTS))
+                made = self._frames(*self._tensors(visible, thermal), state, tuple(outputs))
+            return Fusion(**{name: _image(image, thermal.shape)
+                             for name, image in zip(outputs, made)})
 
     def stages(self, visible: np.ndarray, thermal: np.ndarray) -> dict[str, np.ndarray]:
         """Return the network's pictures on the way, if it has any: name -> uint8 HxWx3 or HxW."""
@@ -156,12 +178,22 @@ class Fuser:
                 for name, x in found.items()}
 
     def warm_up(self, height: int, width: int) -> None:
-        """Judge and fuse once at this size, so that the first real frames are not slow."""
-        visible = np.zeros((height, width, 3), np.uint8)
-        thermal = np.zeros((height, width), np.uint8)
+        """
+        Judge and fuse at this size, so that the first real frames are not slow.
+
+        On a CPU it also records the frame as one program for each of the outputs in WARM, some
+        0.4 s each: frames of this size are then a fifth faster, and don't wait for Python's lock.
+        Sizes and outputs that come up later are recorded by `refresh`, once many frames had them.
+        """
+        rng = np.random.default_rng(0)
+        visible = rng.integers(0, 256, (height, width, 3), np.uint8)
+        thermal = rng.integers(0, 256, (height, width), np.uint8)
         self._judge(visible, thermal)
-        for outputs in (OUTPUTS, OUTPUTS[:1]):
+        for outputs in WARM:
             self.fuse(visible, thermal, outputs)
+            if self._recordable:
+                with torch.inference_mode(), self._autocast():
+                    self._frames.record(*self._tensors(visible, thermal), self._state, outputs)
 
     def _steer(self, vector: torch.Tensor, visible: torch.Tensor | None = None,
                thermal: torch.Tensor | None = None) -> None:
@@ -177,47 +209,22 @@ class Fuser:
             visible, thermal = (cv2.copyMakeBorder(x, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)
                                 for x in (visible, thermal))
         colour, heat = (torch.from_numpy(x).to(self.device) for x in (visible, thermal))
-        return colour.permute(2, 0, 1)[None], heat[None, None]
+        return colour.permute(2, 0, 1)[None], unit(heat)[None, None]
 
     def _autocast(self):
         return torch.autocast(torch.device(self.device).type, self._dtype,
                               enabled=self._dtype != torch.float32)
 
 
-def find_model(model: str | Path) -> Path:
-    """Return the file of a shipped model's name, a path as it is; FuserError for a wrong name."""
-    path = Path(model) if str(model).endswith('.safetensors') else \
-        _WEIGHTS / f'{model}.safetensors'
-    if path.parent == _WEIGHTS and not path.is_file():
-        shipped = ', '.join(sorted(p.stem for p in _WEIGHTS.glob('*.safetensors'))) or 'none'
-        raise FuserError(f'model {str(model)!r}: not a shipped model (there are: {shipped}); '
-                         'give one of these or the path of a .safetensors file')
-    return path
+def _use_threads(count: int) -> None:
+    """
+    Let torch use so many threads for what the calling thread asks for.
 
-
-def _device(device: str) -> str:
-    if device == 'auto':
-        return 'cuda' if torch.cuda.is_available() else 'cpu'
-    if device == 'cpu' or (device.split(':')[0] == 'cuda' and torch.cuda.is_available()):
-        return device
-    raise FuserError(f'device {device!r}: not there (torch {torch.__version__} sees '
-                     f'{torch.cuda.device_count()} CUDA devices); use auto or cpu')
-
-
-def _precision(precision: str, device: str, engine: str) -> str:
-    if engine not in ENGINES:
-        raise FuserError(f'engine {engine!r}: choose from {", ".join(ENGINES)}')
-    if engine == 'onnxruntime':
-        if precision not in ('auto', 'float32'):
-            raise FuserError(f'precision {precision!r}: the engine onnxruntime takes float32 only')
-        return 'float32'
-    if precision == 'auto':
-        if device != 'cpu':
-            return 'float16'
-        return 'bfloat16' if torch.cpu._is_avx512_bf16_supported() else 'float32'
-    if precision not in _PRECISIONS:
-        raise FuserError(f'precision {precision!r}: choose from auto, {", ".join(_PRECISIONS)}')
-    return precision
+    At its first parallel step a thread takes over what any thread has set last; asking for the
+    number is such a step, setting it is not.
+    """
+    if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
 
 
 def _checked(visible: np.ndarray, thermal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -133,4 +133,5 @@ def _fuse(spec: Spec, device: str, frames: tuple[np.ndarray, np.ndarray]) -> Cal
     else:
         fuser = Fuser.load(spec.model, device, spec.precision, spec.engine)
     fuser.refresh(*frames)
+    fuser.warm_up(*frames[1].shape)
     return lambda visible, thermal: fuser.fuse(visible, thermal, spec.outputs)

@@ -20,6 +20,7 @@ from degfusion_ros.models.enhancement import (
     Enhanced,
     FACTOR,
     Luminance,
+    STATISTICS,
     ThermalEnhancement,
     VisibleEnhancement,
 )
@@ -103,6 +104,9 @@ class DgMoe(FusionNetwork):
                        self.glance, self.downs, self.skips, self.ups, self.heads):
             module.to(dtype)
         self.enhance_visible.air.float()
+        self.enhance_thermal.tone.float()
+        for block in (*self.blocks('encoder'), *self.blocks('decoder')):
+            block.settle()
         return self
 
     def forward(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
@@ -128,10 +132,11 @@ class DgMoe(FusionNetwork):
     def enhance_and_fuse(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
                          outputs: tuple[str, ...], statistics: torch.Tensor | None = None,
                          ) -> tuple[Outputs, Enhanced]:
-        """As `forward`; also PKDM's pictures. Crops need the `statistics` of their frames."""
+        """As `forward`, and PKDM's pictures; `statistics` (B x 14) are those of whole frames."""
         dtype = self.stems[0].weight.dtype
-        enhanced = self.enhance_visible(pack(visible, FACTOR), statistics)
-        sharpened = pack(self.enhance_thermal(unit(thermal)), FACTOR)
+        light, heat = (None, None) if statistics is None else statistics.split(STATISTICS, dim=1)
+        enhanced = self.enhance_visible(pack(visible, FACTOR), light)
+        sharpened = pack(self.enhance_thermal(unit(thermal), heat), FACTOR)
         base, sharp = enhanced.base, sharpened.to(dtype)
         stems = [stem(image) for stem, image in zip(self.stems, (base, sharp))]
         stems[0] = conv_add(*working(enhanced.original, self.glance.weight), None, stems[0])
@@ -176,7 +181,7 @@ class DgMoe(FusionNetwork):
 
 
 def _sum(picture: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
-    return banded(lambda x, y: (x + y.float(),), picture, change)[0]
+    return banded(lambda x, y: (x + y.float(),), picture, change, dtypes=(picture.dtype,))[0]
 
 
 def _static(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """PKDM: physical pre-enhancement of both images before the network proper."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -11,9 +12,10 @@ from degfusion_ros.models.layers import conv_add, SmallNet, working
 from degfusion_ros.models.network import banded, unit
 
 FACTOR = 4      # pixels a side of a packed cell
-STAGES = ('dehaze', 'brighten', 'derain', 'sharpen')
+STAGES = ('dehaze', 'brighten', 'derain', 'stretch', 'sharpen')
 CURVE_STEPS = 8
-STATISTICS = 9
+STATISTICS = 10, 4       # of a visible and of a thermal frame
+_STRETCH = math.log(4)
 T_MIN = 0.1     # t0 of Eq. 1: below it the haze hides the scene altogether
 
 
@@ -33,16 +35,20 @@ class Enhanced(NamedTuple):
     air_light: torch.Tensor     # A, B x 3
 
 
-def scene_statistics(small: torch.Tensor, cell: int = 16 // FACTOR) -> torch.Tensor:
+def scene_statistics(small: torch.Tensor, cell: int = 16) -> torch.Tensor:
     """
-    Return the brightest, mean and darkest RGB of a frame's 16 px cells, B x 3 x H x W to B x 9.
+    Return what a frame's 16 px cells are like, B x C x H x W in 0..1 to B x (3 C + 1).
 
-    `small` is the frame with 16 / cell pixels averaged a side. How dark the night or thick the fog
-    is shows in the frame as a whole (is there any white left?), not in a crop of it or in a small
-    network's view.
+    Brightest, mean and darkest of every channel, and the deviation of the channels' mean. `small`
+    is the frame with 16 / cell pixels averaged a side. How dark the night, how thick the fog or
+    how squeezed the contrast is shows in the frame as a whole (is there any white left?), not in
+    a crop of it or in a small network's view.
     """
     cells = functional.avg_pool2d(small.float(), cell, ceil_mode=True, count_include_pad=False)
-    return torch.cat([cells.amax((2, 3)), cells.mean((2, 3)), cells.amin((2, 3))], dim=1)
+    cells = cells.flatten(2)
+    mean, light = cells.mean(2), cells.mean(1)
+    spread = (light - light.mean(1, keepdim=True)).square().mean(1, keepdim=True)
+    return torch.cat([cells.amax(2), mean, cells.amin(2), (spread + 1e-6).sqrt()], dim=1)
 
 
 def _residual() -> nn.Parameter:
@@ -71,9 +77,9 @@ class VisibleEnhancement(nn.Module):
     def __init__(self, width: int = 16):
         super().__init__()
         self.stages = set(STAGES)
-        self.haze = SmallNet(3 + STATISTICS, width, 1)
-        self.air = nn.Sequential(nn.Linear(STATISTICS, 16), nn.ReLU(), nn.Linear(16, 3))
-        self.curve = SmallNet(3 + STATISTICS, width, 1)
+        self.haze = SmallNet(3 + STATISTICS[0], width, 1)
+        self.air = nn.Sequential(nn.Linear(STATISTICS[0], 16), nn.ReLU(), nn.Linear(16, 3))
+        self.curve = SmallNet(3 + STATISTICS[0], width, 1)
         self.rain = SmallNet(3 * FACTOR ** 2, width, 3 * FACTOR ** 2)
         self.omega = nn.ParameterList(_residual() for _ in range(3))
         mean = torch.eye(3).repeat(1, FACTOR ** 2) / FACTOR ** 2
@@ -86,14 +92,15 @@ class VisibleEnhancement(nn.Module):
         """
         Enhance a packed image, B x 48 x h x w, bytes or 0..1.
 
-        `statistics` (B x 9) are those of the frame that the image is a crop of; its own if None.
+        `statistics` (B x 10) are those of the frame that the image is a crop of; its own if None.
         The dehazed picture is kept in training and with `debug` only. Convolutions may run in
         bfloat16, pictures may not: its 8 bits draw contours into skies.
         """
         dtype = self.mean.dtype
         original = unit(image, dtype)
         small = functional.conv2d(*working(original, self.mean)).float()
-        statistics = scene_statistics(small) if statistics is None else statistics
+        if statistics is None:
+            statistics = scene_statistics(small, 16 // FACTOR)
         t = torch.sigmoid(self.haze(_told(small, statistics, dtype)).float() + 3.0).clamp(min=T_MIN)
         if 'dehaze' not in self.stages:
             t = torch.ones_like(t)
@@ -108,16 +115,18 @@ class VisibleEnhancement(nn.Module):
 
         def brighten(image, *maps):
             dehazed, bright = self._pixelwise(unit(image), light, *(x.float() for x in maps))
-            return (bright, bright.to(dtype), *([dehazed] if keep else []))
+            return bright, bright, dehazed
 
         def derain(bright, rain):       # its result is bright + rain, and Eq. 4 on that
             dry = torch.addcmul(rain.float(), bright, 1 + _kept(self.omega[2]))
-            return dry, dry.to(dtype)
+            return dry, dry
+        pictures = torch.float32, dtype, *([torch.float32] if keep else [])
         bright, base, *dehazed = banded(
-            brighten, image, *(_interpolated(cells, self.spread) for cells in (1 / t, r)))
+            brighten, image, *(_interpolated(cells, self.spread) for cells in (1 / t, r)),
+            dtypes=pictures)
         dry = bright
         if 'derain' in self.stages:
-            dry, base = banded(derain, bright, self.rain(base))
+            dry, base = banded(derain, bright, self.rain(base), dtypes=(torch.float32, dtype))
         return Enhanced(original, dehazed[0] if keep else None, bright, dry, base, t, air)
 
     def _pixelwise(self, image: torch.Tensor, air: torch.Tensor, scale: torch.Tensor,
@@ -127,7 +136,7 @@ class VisibleEnhancement(nn.Module):
         dehazed = torch.addcmul(dehazed, image, _kept(self.omega[0])).clamp_(0, 1)
         bright, rest = dehazed, 1 - r           # x + R (x^2 - x) = x (1 - R + R x), Eq. 2
         for _ in range(CURVE_STEPS):
-            bright = bright * torch.addcmul(rest, r, bright)
+            bright = torch.addcmul(rest, r, bright).mul_(bright)
         return dehazed, torch.addcmul(bright, dehazed, _kept(self.omega[1]))
 
 
@@ -149,15 +158,35 @@ def _interpolated(cells: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
 
 
 class ThermalEnhancement(nn.Module):
-    """Sharpen by a learnable share of the Laplacian: I + lambda L(I) (Eq. 5)."""
+    """
+    Stretch the contrast of the frame, then sharpen by a learnable share of the Laplacian.
+
+    I + lambda L(I) is Eq. 5. The stretch is ours: gain (1/4 to 4) and offset are read off the
+    whole frame's statistics, since no crop shows how far its contrast was squeezed.
+    """
 
     def __init__(self):
         super().__init__()
         self.stages = set(STAGES)
         self.strength = nn.Parameter(torch.zeros(()))
+        self.tone = nn.Sequential(nn.Linear(STATISTICS[1], 32), nn.ReLU(), nn.Linear(32, 2))
+        nn.init.zeros_(self.tone[-1].weight)
+        nn.init.zeros_(self.tone[-1].bias)
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Sharpen `image`, B x 1 x H x W; beyond the border it goes on as it ends."""
+    def forward(self, image: torch.Tensor, statistics: torch.Tensor | None = None) -> torch.Tensor:
+        """
+        Enhance `image`, B x 1 x H x W in 0..1; beyond the border it goes on as it ends.
+
+        `statistics` (B x 4) are those of the frame that the image is a crop of; its own if None.
+        """
+        if 'stretch' in self.stages:
+            statistics = (scene_statistics(image) if statistics is None else statistics).float()
+            mean = statistics[:, 1]
+            gain, offset = self.tone(statistics).tanh().unbind(dim=1)
+            gain = torch.exp(_STRETCH * gain)
+            offset = mean * (1 - gain) + offset
+            offset, gain = (x.view(-1, 1, 1, 1).to(image.dtype) for x in (offset, gain))
+            image = torch.addcmul(offset, image, gain)
         if 'sharpen' not in self.stages:
             return image
         padded = functional.pad(image, (1, 1, 1, 1), mode='replicate')

@@ -80,10 +80,18 @@ class DGME(nn.Module):
         self.steer = nn.Parameter(torch.zeros(EXPERTS, h, STATE))
         self.second = nn.Parameter(torch.empty(EXPERTS, channels, h))
         self.second_bias = nn.Parameter(torch.zeros(EXPERTS, channels))
+        self.register_buffer('boxes', None, persistent=False)
         for weight in (self.common, *self.first):
             nn.init.kaiming_normal_(weight, nonlinearity='relu')
         for weight in (self.common_second, self.second):
             nn.init.normal_(weight, std=0.5 * channels ** -0.5)
+
+    def settle(self) -> None:
+        """Lay all experts' kernels out for `fold` once, for weights that stay as they are."""
+        self.boxes = self._boxes()
+
+    def _boxes(self) -> torch.Tensor:
+        return torch.cat([_boxed(kernels) for kernels in self.first])
 
     def fold(self, gates: Gates, state: torch.Tensor, task: int = 0,
              experts: bool = True) -> Folded:
@@ -99,7 +107,7 @@ class DGME(nn.Module):
         back = self.common_second[task].expand(n, -1, -1)
         if not experts:
             return Folded(common, common_bias, back[..., None, None], state.new_zeros(n, c))
-        kernels = torch.cat([_boxed(kernels) for kernels in self.first])
+        kernels = self._boxes() if self.boxes is None else self.boxes
         kernels = kernels.unflatten(0, (EXPERTS, -1))[gates.index]                  # N K h C 3 3
         bias = self.first_bias + torch.einsum('nk,ehk->neh', state, self.steer)
         bias = bias[torch.arange(n, device=state.device)[:, None], gates.index]

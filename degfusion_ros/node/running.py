@@ -4,6 +4,7 @@
 from sensor_msgs.msg import CameraInfo
 
 from degfusion_ros.node.frames import Decoder
+from degfusion_ros.node.gaps import Gaps
 from degfusion_ros.node.health import Health
 from degfusion_ros.node.judge import Judge
 from degfusion_ros.node.memory import Frugal, is_out_of_memory
@@ -26,7 +27,8 @@ class Running:
             infos: dict[str, CameraInfo], health: Health, warm_sizes: set[tuple[int, int]]):
         self._outputs, self._health = outputs, health
         self._closing = False
-        verdicts = Verdicts(fuser, settings, outputs, health)
+        gaps = Gaps()
+        verdicts = Verdicts(fuser, settings, outputs, health, gaps)
         self.judge = Judge(
             verdicts, rate_hz=lambda: settings['degradation.rate_hz'],
             scene_change=lambda: settings['degradation.scene_change'],
@@ -35,8 +37,12 @@ class Running:
         self.pipeline = Pipeline(
             settings, self.frugal, decoder, self.judge, verdicts, outputs, infos, health,
             warm_sizes)
+
+        def work(pair: Pair | Single) -> None:
+            with gaps:
+                self.pipeline(pair)
         self._mailbox: Mailbox[Pair | Single] = Mailbox(
-            self.pipeline, on_drop=self._count_drop, name='worker',
+            work, on_drop=self._count_drop, name='worker',
             on_error=self._lost_pair, burst=BURST)
 
     def put(self, pair: Pair | Single) -> None:

@@ -5,6 +5,7 @@ import threading
 import time
 
 from degfusion_ros.imaging.alignment import Alignment
+from degfusion_ros.node.gaps import Gaps
 from degfusion_ros.node.health import Health
 from degfusion_ros.node.judge import Sight
 from degfusion_ros.node.outputs import Outputs
@@ -18,8 +19,9 @@ ALIGNMENT_GAP_S = 2.0  # between two looks: a mount bends slowly, and looking co
 class Verdicts:
     """Judges a sight when called; runs in the judge's thread."""
 
-    def __init__(self, fuser: object, settings: Settings, outputs: Outputs, health: Health):
-        self._fuser, self._settings = fuser, settings
+    def __init__(self, fuser: object, settings: Settings, outputs: Outputs, health: Health,
+                 gaps: Gaps):
+        self._fuser, self._settings, self._gaps = fuser, settings, gaps
         self._outputs, self._health = outputs, health
         self._filters: dict[str, LabelFilter] = {}
         self._steadied_by: tuple | None = None
@@ -31,7 +33,7 @@ class Verdicts:
     def __call__(self, sight: Sight) -> None:
         """Refresh the fuser's weights from a pair and publish what was seen in it."""
         with self._health.stages.measure('judge'):
-            found = self._fuser.refresh(sight.visible, sight.thermal)
+            found = self._fuser.refresh(sight.visible, sight.thermal, self._gaps.wait)
         judged = {}
         with self._lock:
             for modality in MODALITIES:
@@ -47,6 +49,7 @@ class Verdicts:
         now = time.monotonic()
         if not sight.missing and now - self._aligned_s >= ALIGNMENT_GAP_S:
             self._aligned_s = now
+            self._gaps.wait()
             self._check_alignment(sight)
 
     def lost(self, modality: str) -> bool:

@@ -7,6 +7,8 @@ import torch
 from degfusion_ros.models.enhancement import (
     FACTOR,
     Luminance,
+    scene_statistics,
+    STATISTICS,
     T_MIN,
     ThermalEnhancement,
     VisibleEnhancement,
@@ -56,6 +58,33 @@ def test_transmission_is_bounded_and_the_residual_weight_clamped():
     out = net(torch.rand(1, 48, 8, 8))
     assert out.transmission.min().item() == pytest.approx(T_MIN)
     assert out.dehazed.max() <= 2.0
+
+
+def test_statistics_are_of_16_px_cells_and_the_same_from_a_shrunk_frame():
+    frame = torch.rand(2, 3, 48, 80)
+    cells = torch.nn.functional.avg_pool2d(frame, 16).flatten(2)
+    want = torch.cat([cells.amax(2), cells.mean(2), cells.amin(2)], dim=1)
+    found = scene_statistics(frame)
+    assert found.shape == (2, STATISTICS[0])
+    torch.testing.assert_close(found[:, :9], want)
+    torch.testing.assert_close(found[:, 9], cells.mean(1).std(1, unbiased=False), atol=1e-4, rtol=0)
+    small = torch.nn.functional.avg_pool2d(frame, 4)
+    torch.testing.assert_close(scene_statistics(small, 4), found)
+    assert scene_statistics(frame[:, :1]).shape == (2, STATISTICS[1])
+
+
+def test_a_stretch_is_the_whole_frames_also_for_a_crop():
+    net, frame = ThermalEnhancement(), torch.rand(1, 1, 64, 64) * 0.2 + 0.4
+    torch.testing.assert_close(net(frame), frame)       # fresh: the identity
+    with torch.no_grad():
+        net.tone[-1].bias.copy_(torch.tensor([0.5, 0.1]).atanh())
+        whole = net(frame)
+        crop = net(frame[..., :16, :16], scene_statistics(frame))
+    torch.testing.assert_close(crop, whole[..., :16, :16])
+    mean = frame.mean()
+    torch.testing.assert_close(whole, (frame - mean) * 2 + mean + 0.1)
+    net.stages -= {'stretch'}
+    torch.testing.assert_close(net(frame), frame)
 
 
 def test_thermal_sharpening_is_the_laplacian():

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which file, device and precision a model runs with."""
+
+from pathlib import Path
+
+import torch
+
+ENGINES = ('torch', 'onnxruntime')
+PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
+_WEIGHTS = Path(__file__).parents[1] / 'weights'
+
+
+class FuserError(RuntimeError):
+    """A model, device or image that cannot be used; one line says which, why and what to do."""
+
+
+def find_model(model: str | Path) -> Path:
+    """Return the file of a shipped model's name, a path as it is; FuserError for a wrong name."""
+    path = Path(model) if str(model).endswith('.safetensors') else \
+        _WEIGHTS / f'{model}.safetensors'
+    if path.parent == _WEIGHTS and not path.is_file():
+        shipped = ', '.join(sorted(p.stem for p in _WEIGHTS.glob('*.safetensors'))) or 'none'
+        raise FuserError(f'model {str(model)!r}: not a shipped model (there are: {shipped}); '
+                         'give one of these or the path of a .safetensors file')
+    return path
+
+
+def find_device(device: str) -> str:
+    """Return the torch device of auto, cpu, cuda or cuda:N; FuserError for one not there."""
+    if device == 'auto':
+        return 'cuda' if torch.cuda.is_available() else 'cpu'
+    if device == 'cpu' or (device.split(':')[0] == 'cuda' and torch.cuda.is_available()):
+        return device
+    raise FuserError(f'device {device!r}: not there (torch {torch.__version__} sees '
+                     f'{torch.cuda.device_count()} CUDA devices); use auto or cpu')
+
+
+def find_precision(precision: str, device: str, engine: str) -> str:
+    """Return the precision; auto is the fastest that the device multiplies natively."""
+    if engine not in ENGINES:
+        raise FuserError(f'engine {engine!r}: choose from {", ".join(ENGINES)}')
+    if engine == 'onnxruntime':
+        if precision not in ('auto', 'float32'):
+            raise FuserError(f'precision {precision!r}: the engine onnxruntime takes float32 only')
+        return 'float32'
+    if precision == 'auto':
+        if device != 'cpu':
+            return 'float16'
+        return 'bfloat16' if torch.cpu._is_avx512_bf16_supported() else 'float32'
+    if precision not in PRECISIONS:
+        raise FuserError(f'precision {precision!r}: choose from auto, {", ".join(PRECISIONS)}')
+    return precision

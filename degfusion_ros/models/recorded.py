@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A network's frame as one recorded program.
+
+A frame is some four hundred operators. Called one by one from Python they cost a fifth of the
+frame's time on a CPU, and at each of them another thread may take Python's lock and keep it. A
+program (TorchScript, recorded once for a size) is one call, during which the lock is free.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+import warnings
+
+import torch
+from torch.utils import _pytree as pytree
+
+from degfusion_ros.models.network import FusionNetwork, State
+
+KEPT = 16       # programs; the oldest gives way
+MANY = 30       # frames of one size after which its program will pay
+_RUNS = 3       # until the program has seen what it may rely on, and is fast
+
+Images = tuple[torch.Tensor, ...]       # B x H x W x 3 or 1, uint8
+
+
+class Recorded:
+    """Runs frames by the programs that `record` made, others operator by operator."""
+
+    def __init__(self, network: FusionNetwork):
+        self._network = network
+        self._programs: dict[tuple, Callable[..., Images] | None] = {}     # None: cannot be
+        self._met: Counter[tuple] = Counter()
+
+    def __call__(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
+                 outputs: tuple[str, ...]) -> Images:
+        """Return the `outputs` of a pair as bytes; images as the network takes them."""
+        key = _key(visible, thermal, outputs)
+        program = self._programs.get(key)
+        if program is None:
+            if len(self._met) > KEPT:       # sizes that come and go
+                self._met.clear()
+            self._met[key] += 1
+            return self._frame(visible, thermal, state, outputs)
+        # the program knows no autocast: it was recorded with every cast in it
+        with torch.autocast(visible.device.type, enabled=False):
+            return program(visible, thermal, *pytree.tree_leaves(state))
+
+    def record(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
+               outputs: tuple[str, ...]) -> bool:
+        """
+        Make the program for images of this size and these outputs; False where it cannot be.
+
+        Call it under the autocast that frames run under. A program that does not give the very
+        same picture is thrown away.
+        """
+        key = _key(visible, thermal, outputs)
+        if key not in self._programs:
+            program = self._made(visible, thermal, state, outputs)
+            # a new dictionary: frames of another thread may be looking something up
+            kept = list(self._programs.items())[-(KEPT - 1):]
+            self._programs = {**dict(kept), key: program}
+        return self._programs[key] is not None
+
+    def record_what_pays(self, visible: torch.Tensor, thermal: torch.Tensor,
+                         state: State) -> None:
+        """Record what MANY frames of this size have asked for, if anything; as `record`."""
+        for key, count in list(self._met.items()):
+            if count >= MANY and key == _key(visible, thermal, key[-1]):
+                self._met.clear()
+                self.record(visible, thermal, state, key[-1])
+                return
+
+    def _made(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
+              outputs: tuple[str, ...]) -> Callable[..., Images] | None:
+        leaves, structure = pytree.tree_flatten(state)
+
+        def frame(visible, thermal, *leaves):
+            return self._frame(visible, thermal, pytree.tree_unflatten(leaves, structure), outputs)
+        wanted = self._frame(visible, thermal, state, outputs)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')     # of sizes that become constants, as meant
+                program = torch.jit.trace(frame, (visible, thermal, *leaves), check_trace=False)
+            with torch.autocast(visible.device.type, enabled=False):
+                for _ in range(_RUNS):
+                    found = program(visible, thermal, *leaves)
+        except (RuntimeError, AttributeError):      # this torch lacks an operator or the recorder
+            return None
+        return program if all(torch.equal(a, b) for a, b in zip(found, wanted)) else None
+
+    def _frame(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
+               outputs: tuple[str, ...]) -> Images:
+        made = self._network(visible, thermal, state, outputs)
+        return tuple(made.bytes(name).contiguous() for name in outputs)
+
+
+def _key(visible: torch.Tensor, thermal: torch.Tensor, outputs: tuple[str, ...]) -> tuple:
+    return tuple(visible.shape), visible.dtype, thermal.dtype, outputs
