@@ -66,8 +66,9 @@ def fog(rgb: np.ndarray, severity: float, depth: np.ndarray,
     """
     distance = depth.astype(np.float32) / max(float(np.percentile(depth, 99)), 1e-6)
     beta = _lerp(0.3, 3.0, severity) * min(severity / 0.05, 1.0)
-    patches = 1.0 + 0.2 * rng.uniform(0, 1) * _smooth_field(depth.shape, 4, rng)
-    transmission = np.exp(-beta * np.clip(distance, 0, 1) * patches)[..., None]
+    banks = _smooth_field(depth.shape, int(rng.integers(3, 9)), rng)
+    patches = 1.0 + 0.5 * rng.uniform(0, 1) * banks
+    transmission = np.exp(-beta * np.clip(distance, 0, 1) * patches.clip(0, None))[..., None]
     air_light = rng.uniform(0.6, 0.97) + rng.uniform(-0.025, 0.025, 3)
     return (rgb * transmission + air_light.astype(np.float32) * (1 - transmission)).clip(0, 1)
 
@@ -105,11 +106,12 @@ def rain(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarr
 
 
 def low_light(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Darken by a gain and a gamma, with a slight colour cast; severity 1 keeps about 4 %."""
+    """Darken by a gain and a gamma, with a slight colour cast; severity 1 keeps 7 % of mid-grey."""
     if severity <= 0:
         return rgb
-    gain = _lerp(0.75, 0.10, severity ** 0.7) * rng.uniform(0.85, 1.15)
-    gamma = 1 + severity * rng.uniform(0.0, 0.9)
+    keep = _lerp(0.75, 0.07, severity ** 0.7) * rng.uniform(0.85, 1.15)
+    gamma = 1 - rng.uniform(0.0, 0.8) * np.log2(keep)       # the gain does the rest
+    gain = keep * 2 ** (gamma - 1)
     cast = 1 + severity * rng.uniform(-0.08, 0.08, 3)
     return (gain * np.power(rgb, np.float32(gamma)) * cast).astype(np.float32).clip(0, 1)
 

@@ -56,6 +56,7 @@ class FusionTask(nn.Module):
             'thermal': losses.restoration_loss(out.unpacked('thermal'), thermal),
             'max': losses.max_loss(fused, light, thermal),
             'gradient': losses.gradient_loss(fused, light, thermal),
+            'edges': losses.edge_loss(fused, light, thermal),
             'structure': losses.worse_told(*(
                 losses.structure_loss(fused, source).view(frames, -1)
                 for source in (light, thermal))),

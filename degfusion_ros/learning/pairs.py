@@ -74,7 +74,7 @@ class DegradedStream(IterableDataset):
     `views` 2x3x224x224 (visible, thermal) and `measures`, the guidance's input; `severity` (10,)
     visible then thermal labels;
     with crops > 0 also `degraded` and `clean`, crops x 4 x size x size (RGB, thermal), `warm`,
-    crops x 2 x size x size (see warm_targets), and the whole degraded frame's `statistics` (9,).
+    crops x 2 x size x size (see warm_targets), and the whole degraded frame's `statistics` (14,).
     """
 
     def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], seed: int, crops: int = 0,
@@ -104,8 +104,9 @@ class DegradedStream(IterableDataset):
             clean = np.dstack([conditions.to_bytes(visible), conditions.to_bytes(thermal)])
             degraded = np.dstack([bad_visible, bad_thermal])
             h, w = thermal.shape
-            seen = torch.from_numpy(bad_visible).permute(2, 0, 1)[None].float() / 255
-            sample['statistics'] = scene_statistics(seen, 16)[0]
+            seen = torch.from_numpy(degraded).permute(2, 0, 1)[None].float() / 255
+            sample['statistics'] = torch.cat(
+                [scene_statistics(x)[0] for x in (seen[:, :3], seen[:, 3:])])
             warm = np.dstack(warm_targets(clean[..., 3]))
             corners = [(rng.integers(h - self.size + 1), rng.integers(w - self.size + 1))
                        for _ in range(self.crops)]

@@ -48,6 +48,15 @@ def test_fog_follows_the_scattering_model():
     assert out[:8].std() < 0.3 * rgb[:8].std()      # far structure is washed out
 
 
+def test_darkness_comes_by_gain_or_by_gamma_but_keeps_as_much_of_mid_grey():
+    grey = np.stack([np.full((8, 8, 3), level, np.float32) for level in (0.5, 0.9)])
+    dark = np.stack([[_apply('low_light', image, 0.8, seed) for image in grey]
+                     for seed in range(40)]).mean((2, 3, 4))
+    assert dark[:, 0].max() < 2 * dark[:, 0].min()
+    ratios = dark[:, 1] / dark[:, 0]            # 1.8 by a gain alone
+    assert ratios.min() < 2.1 and ratios.max() > 3.2
+
+
 def test_stripes_run_along_columns():
     thermal = np.full((64, 96), 0.5, np.float32)
     columns = [_apply('stripe', thermal, 0.7, seed) for seed in range(20)]

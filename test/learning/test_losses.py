@@ -30,6 +30,17 @@ def test_noise_and_blur_cost_structure_and_fidelity():
         assert 0.01 < loss(x, noisy).mean() < loss(x, worse).mean()
 
 
+def test_edges_are_lost_by_blur_and_by_averaging_and_kept_by_the_stronger_source():
+    visible, thermal = _images()
+    thermal = thermal * 0.2
+    pair = visible, thermal
+    soft = torch.nn.functional.avg_pool2d(visible, 5, 1, 2)
+    kept, mixed, blurred = (losses.edge_loss(x, *pair)
+                            for x in (visible, (visible + thermal) / 2, soft))
+    assert losses.edge_loss(visible, visible, visible) < 0.02
+    assert kept < mixed < blurred < 1
+
+
 def test_averaging_loses_warm_targets_and_the_maximum_keeps_them():
     thermal = torch.full((1, 1, 120, 120), 0.1)
     thermal[..., 50:60, 50:60] = 0.9
@@ -50,7 +61,8 @@ def test_losses_have_finite_gradients_on_flat_images():
     flat = torch.full((1, 1, 120, 120), 0.5, requires_grad=True)
     other = torch.zeros(1, 1, 120, 120)
     total = (losses.structure_loss(flat, other).sum() + losses.fidelity_loss(other, flat).sum()
-             + losses.gradient_loss(flat, other, other) + losses.warmth_loss(flat, other))
+             + losses.gradient_loss(flat, other, other) + losses.edge_loss(flat, other, other)
+             + losses.warmth_loss(flat, other))
     total.backward()
     assert torch.isfinite(flat.grad).all()
 

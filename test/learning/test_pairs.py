@@ -30,7 +30,7 @@ def test_stream_is_reproducible_and_shaped(pair_root):
     assert one['severity'].shape == (10,)
     assert one['measures'].shape == (COUNT,)
     assert one['degraded'].shape == one['clean'].shape == (2, 4, 64, 64)
-    assert one['statistics'].shape == (9,)
+    assert one['statistics'].shape == (14,)
     assert all(torch.equal(one[k], two[k]) for k in one)
 
 
