@@ -42,7 +42,7 @@ class Judge:
         self._thumbnails: list[np.ndarray] | None = None  # of the pair judged last
         self._asked = True  # the first pair is judged at once
         self._changed = False
-        self._began, self._took = -1e9, 0.0
+        self._began, self._worked = -1e9, 0.0
         self._finished: float | None = None
         self._stopped = False
         self._wake = threading.Condition()
@@ -88,9 +88,10 @@ class Judge:
                 self._began = time.monotonic()
             try:
                 self._thumbnails = _thumbnails(sight.visible, sight.thermal)
+                busy = time.thread_time()
                 self._judge(sight)
+                self._worked = time.thread_time() - busy  # less its waits for gaps
                 self._finished = time.monotonic()
-                self._took = self._finished - self._began
             except Exception as error:  # the next pair may be judged well
                 self._on_error(error)
 
@@ -103,7 +104,7 @@ class Judge:
         rate = self._rate_hz()
         gap = SMALLEST_GAP_S if self._changed else 1 / rate if rate > 0 else None
         # On a slow machine it rests as long as it worked: most of the time belongs to frames.
-        return gap and max(0, self._began + max(gap, 2 * self._took) - time.monotonic())
+        return gap and max(0, self._began + max(gap, 2 * self._worked) - time.monotonic())
 
     def _looks_different(self, visible: np.ndarray, thermal: np.ndarray) -> bool:
         threshold, before = self._scene_change(), self._thumbnails
