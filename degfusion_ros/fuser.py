@@ -81,7 +81,7 @@ class Fuser:
         self._network = network.eval().requires_grad_(False).at(self._dtype).to(
             device, memory_format=torch.channels_last)
         self._frames = Recorded(self._network)
-        self._recordable = device == 'cpu' and not isinstance(network, OnnxNetwork)
+        self._recordable = device == 'cpu' and network.recordable
         self._guidance = guidance.eval().requires_grad_(False).to(device)
         self._swap, self._judging = threading.Lock(), threading.Lock()
         self._steer(torch.zeros(1, VECTOR_SIZE, device=device))

@@ -22,7 +22,8 @@ def in_form(network: nn.Module, form: str, dtype: torch.dtype) -> nn.Module:
     """
     Return a copy of a float32 network in a form, for the same calls, its mixtures in `dtype`.
 
-    folded: as it is. routed: every frame asks the routers and runs the chosen experts one by one.
+    folded: as it is. routed: every frame asks the routers and runs the chosen experts one by one,
+    which no recorded program can do.
     dense: the same U-Net with two plain convolutions of the fold's size in place of each mixture.
     """
     network = copy.deepcopy(network)
@@ -32,6 +33,7 @@ def in_form(network: nn.Module, form: str, dtype: torch.dtype) -> nn.Module:
     for name, block in list(network.named_modules()):
         if isinstance(block, DGME):
             network.set_submodule(name, wrap(block, dtype))
+    network.recordable = form == 'dense'    # which experts run is decided in every frame
     network.steer = (lambda *given: _routes(network, *given)) if form == 'routed' else \
         (lambda *given: {part: [None] * len(routers) for part, routers in network.routers.items()})
     return network

@@ -105,8 +105,9 @@ class DgMoe(FusionNetwork):
             module.to(dtype)
         self.enhance_visible.air.float()
         self.enhance_thermal.tone.float()
-        for block in (*self.blocks('encoder'), *self.blocks('decoder')):
-            block.settle()
+        for module in self.modules():
+            if isinstance(module, DGME):
+                module.settle()
         return self
 
     def forward(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,

@@ -112,6 +112,8 @@ class OnnxNetwork(FusionNetwork):
     Graph and session are built for every image size, at its first frame: seconds.
     """
 
+    recordable = False
+
     def __init__(self, network: FusionNetwork, providers: str, threads: int):
         super().__init__()
         self.network, self.kind = network.eval().requires_grad_(False), network.kind

@@ -24,6 +24,7 @@ class FusionNetwork(nn.Module):
     kind: str
     multiple: int
     config: dict
+    recordable = True       # what forward does hangs on sizes alone, see models/recorded.py
 
     def at(self, dtype: torch.dtype) -> 'FusionNetwork':
         """Get ready to run every frame in `dtype`, once; autocast does the rest."""
