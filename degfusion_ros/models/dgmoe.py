@@ -16,10 +16,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from degfusion_ros.models.colour import Colour
 from degfusion_ros.models.enhancement import (
     Enhanced,
     FACTOR,
-    Luminance,
     STATISTICS,
     ThermalEnhancement,
     VisibleEnhancement,
@@ -48,7 +48,7 @@ class DgMoe(FusionNetwork):
                        'decoder': list(decoder), 'decoder_blocks': list(decoder_blocks)}
         self.multiple = FACTOR * 2 ** (len(visible) - 1)
         self.enhance_visible, self.enhance_thermal = VisibleEnhancement(), ThermalEnhancement()
-        self.luminance = Luminance()
+        self.colour = Colour(FACTOR)
         self.stems = nn.ModuleList(nn.Conv2d(n, widths[0], 3, padding=1)
                                    for n, widths in ((_RGB, visible), (_GREY, thermal)))
         # the camera's own picture too: what PKDM clips is lost in its own
@@ -68,12 +68,15 @@ class DgMoe(FusionNetwork):
                                      for d, n in zip(decoder, decoder_blocks))
         self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2)
                                  for a, b in zip(decoder, decoder[1:]))
-        # per cell: fusion 16 weights and 48 colours; restoration 16 temperatures and 48 colours
+        # per cell: 16 weights (fusion) or temperatures (restoration), and a change of colour
         self.heads = nn.ModuleDict({t: nn.ModuleList(
-            nn.Conv2d(decoder[0], n, 3, padding=1) for n in (_GREY, _RGB)) for t in TASKS})
-        for head in (conv for pair in self.heads.values() for conv in pair):
-            nn.init.normal_(head.weight, std=1e-3)
-            nn.init.zeros_(head.bias)
+            nn.Conv2d(decoder[0], n, 3, padding=1) for n in (_GREY, self.colour.told))
+            for t in TASKS})
+        for grey, colour in self.heads.values():
+            for head in (grey, colour):
+                nn.init.normal_(head.weight, std=1e-3)
+                nn.init.zeros_(head.bias)
+            nn.init.constant_(colour.bias[-1:], -4.0)   # at first colour stays as it is
         self.state = nn.Sequential(nn.Linear(VECTOR_SIZE, STATE), nn.Tanh())
         self.routers = nn.ModuleDict({
             'encoder': nn.ModuleList(Router(VECTOR_SIZE) for _ in (*visible, *thermal)),
@@ -100,7 +103,7 @@ class DgMoe(FusionNetwork):
 
     def at(self, dtype: torch.dtype) -> 'DgMoe':
         """Cast what runs every frame, once; what is folded stays in float32."""
-        for module in (self.enhance_visible, self.enhance_thermal, self.luminance, self.stems,
+        for module in (self.enhance_visible, self.enhance_thermal, self.colour, self.stems,
                        self.glance, self.downs, self.skips, self.ups, self.heads):
             module.to(dtype)
         self.enhance_visible.air.float()
@@ -143,13 +146,16 @@ class DgMoe(FusionNetwork):
         stems[0] = conv_add(*working(enhanced.original, self.glance.weight), None, stems[0])
         skips = self._encode(stems, iter(state['encoder']))
         fused = restored = heat = None
+        smoothing = self.colour.smoothing(base)
         if 'fused' in outputs:
-            share, colour = self._decode(skips, 'fusion', state)
-            shift = share.sigmoid() * (sharp - self.luminance(base))    # towards the thermal
-            fused = _sum(enhanced.derained, self.luminance.add_grey(colour, shift))
+            share, told = self._decode(skips, 'fusion', state)
+            shift = share.sigmoid() * (sharp - self.colour(base))       # towards the thermal
+            told = torch.cat([told[:, :_GREY] + shift, told[:, _GREY:]], dim=1)
+            fused = _sum(enhanced.derained, self.colour.change(told, smoothing))
         if 'visible' in outputs or 'thermal' in outputs:
-            warmth, colour = self._decode(skips, 'restoration', state)
-            restored, heat = _sum(enhanced.derained, colour), _sum(sharpened, warmth)
+            warmth, told = self._decode(skips, 'restoration', state)
+            restored = _sum(enhanced.derained, self.colour.change(told, smoothing))
+            heat = _sum(sharpened, warmth)
         return Outputs(fused, restored, heat, FACTOR), enhanced
 
     def _encode(self, stems: list[torch.Tensor],

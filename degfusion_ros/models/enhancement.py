@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from degfusion_ros.models.layers import conv_add, SmallNet, working
+from degfusion_ros.models.colour import bilinear
+from degfusion_ros.models.layers import SmallNet, working
 from degfusion_ros.models.network import banded, unit
 
 FACTOR = 4      # pixels a side of a packed cell
@@ -84,8 +85,8 @@ class VisibleEnhancement(nn.Module):
         self.omega = nn.ParameterList(_residual() for _ in range(3))
         mean = torch.eye(3).repeat(1, FACTOR ** 2) / FACTOR ** 2
         self.register_buffer('mean', mean[..., None, None], persistent=False)
-        bilinear = _bilinear().repeat_interleave(3, dim=0)
-        self.register_buffer('spread', bilinear, persistent=False)          # 48 x 1 x 3 x 3
+        spread = bilinear(FACTOR).repeat_interleave(3, dim=0)
+        self.register_buffer('spread', spread, persistent=False)          # 48 x 1 x 3 x 3
 
     def forward(self, image: torch.Tensor, statistics: torch.Tensor | None = None,
                 debug: bool = False) -> Enhanced:
@@ -145,13 +146,6 @@ def _told(small: torch.Tensor, statistics: torch.Tensor, dtype: torch.dtype) -> 
     return torch.cat([small.to(dtype), statistics.to(dtype)], dim=1)
 
 
-def _bilinear() -> torch.Tensor:
-    """Return the kernels that interpolate cell centres to the pixels of a cell, 16 x 1 x 3 x 3."""
-    place = (torch.arange(FACTOR) + 0.5) / FACTOR - 0.5          # of a pixel in its cell
-    line = torch.stack([(-place).clamp(min=0), 1 - place.abs(), place.clamp(min=0)], dim=1)
-    return torch.einsum('iy,jx->ijyx', line, line).flatten(0, 1)[:, None]
-
-
 def _interpolated(cells: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
     padded = functional.pad(cells.to(kernels.dtype), (1, 1, 1, 1), mode='replicate')
     return functional.conv2d(*working(padded, kernels))
@@ -194,22 +188,3 @@ class ThermalEnhancement(nn.Module):
         around = around + padded[..., 1:-1, :-2] + padded[..., 1:-1, 2:]
         strength = self.strength.to(image.dtype)
         return torch.addcmul(image * (1 + 4 * strength), around, -strength)
-
-
-class Luminance(nn.Module):
-    """Packed RGB to packed BT.601 luma and grey back to RGB, on the matrix units."""
-
-    def __init__(self):
-        super().__init__()
-        luma = torch.kron(torch.eye(FACTOR ** 2), torch.tensor([[0.299, 0.587, 0.114]]))
-        grey = torch.kron(torch.eye(FACTOR ** 2), torch.ones(3, 1))
-        self.register_buffer('luma', luma[..., None, None], persistent=False)   # 16 x 48
-        self.register_buffer('grey', grey[..., None, None], persistent=False)   # 48 x 16
-
-    def forward(self, packed: torch.Tensor) -> torch.Tensor:
-        """B x 48 to B x 16."""
-        return functional.conv2d(*working(packed, self.luma))
-
-    def add_grey(self, colour: torch.Tensor, grey: torch.Tensor) -> torch.Tensor:
-        """Add B x 16 to all three channels of B x 48."""
-        return conv_add(*working(grey, self.grey), None, colour)

@@ -6,7 +6,6 @@ import torch
 
 from degfusion_ros.models.enhancement import (
     FACTOR,
-    Luminance,
     scene_statistics,
     STATISTICS,
     T_MIN,
@@ -120,15 +119,6 @@ def test_maps_are_interpolated_between_the_cells_centres():
     fine = unpack(_interpolated(ramp, net.spread), FACTOR)[0, 0]
     want = torch.nn.functional.interpolate(ramp, scale_factor=FACTOR, mode='bilinear')[0, 0]
     torch.testing.assert_close(fine, want)
-
-
-def test_luminance_is_bt_601_and_grey_goes_to_all_channels():
-    image, light = torch.rand(1, 3, 8, 8), Luminance()
-    want = (image * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
-    packed = pack(image, FACTOR)
-    torch.testing.assert_close(unpack(light(packed), FACTOR), want)
-    torch.testing.assert_close(unpack(light.add_grey(packed, pack(want, FACTOR)), FACTOR),
-                               image + want)
 
 
 def test_inference_in_bands_equals_training():
