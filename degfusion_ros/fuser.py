@@ -81,7 +81,7 @@ class Fuser:
         self._network = network.eval().requires_grad_(False).at(self._dtype).to(
             device, memory_format=torch.channels_last)
         self._frames = Recorded(self._network)
-        self._recordable = device == 'cpu' and network.recordable
+        self._recordable = network.recordable
         self._guidance = guidance.eval().requires_grad_(False).to(device)
         self._swap, self._judging = threading.Lock(), threading.Lock()
         self._steer(torch.zeros(1, VECTOR_SIZE, device=device))
@@ -181,8 +181,8 @@ class Fuser:
         """
         Judge and fuse at this size, so that the first real frames are not slow.
 
-        On a CPU it also records the frame as one program for each of the outputs in WARM, some
-        0.4 s each: frames of this size are then a fifth faster, and don't wait for Python's lock.
+        It also records the frame as one program for each of the outputs in WARM, some 0.4 s each:
+        frames of this size are then a fifth faster, and don't wait for Python's lock.
         Sizes and outputs that come up later are recorded by `refresh`, once many frames had them.
         """
         rng = np.random.default_rng(0)

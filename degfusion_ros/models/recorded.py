@@ -4,7 +4,8 @@ A network's frame as one recorded program.
 
 A frame is some four hundred operators. Called one by one from Python they cost a fifth of the
 frame's time on a CPU, and at each of them another thread may take Python's lock and keep it. A
-program (TorchScript, recorded once for a size) is one call, during which the lock is free.
+program (TorchScript, recorded once for a size) is one call, during which the lock is free. On a GPU
+it is a CUDA graph.
 """
 
 from collections import Counter
@@ -14,6 +15,7 @@ import warnings
 import torch
 from torch.utils import _pytree as pytree
 
+from degfusion_ros.models.graphs import cuda_graph, Static
 from degfusion_ros.models.network import FusionNetwork, State
 
 KEPT = 16       # programs; the oldest gives way
@@ -78,9 +80,10 @@ class Recorded:
             return self._frame(visible, thermal, pytree.tree_unflatten(leaves, structure), outputs)
         wanted = self._frame(visible, thermal, state, outputs)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore')     # of sizes that become constants, as meant
-                program = torch.jit.trace(frame, (visible, thermal, *leaves), check_trace=False)
+            if visible.is_cuda:
+                program = Static(cuda_graph(frame), (visible, thermal, *leaves))
+            else:
+                program = _traced(frame, visible, thermal, *leaves)
             with torch.autocast(visible.device.type, enabled=False):
                 for _ in range(_RUNS):
                     found = program(visible, thermal, *leaves)
@@ -92,6 +95,12 @@ class Recorded:
                outputs: tuple[str, ...]) -> Images:
         made = self._network(visible, thermal, state, outputs)
         return tuple(made.bytes(name).contiguous() for name in outputs)
+
+
+def _traced(frame: Callable[..., Images], *inputs: torch.Tensor) -> Callable[..., Images]:
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')     # of sizes that become constants, as meant
+        return torch.jit.trace(frame, inputs, check_trace=False)
 
 
 def _key(visible: torch.Tensor, thermal: torch.Tensor, outputs: tuple[str, ...]) -> tuple:
