@@ -51,8 +51,9 @@ class Ablated(FusionNetwork):
         if self.folded:
             return self.network.route(vector, self.experts)
         state = self.network.state(vector)
-        return {part: [(router(vector), state, max(PARTS.index(part) - 1, 0))
-                       for router in self.network.routers[part]] for part in PARTS}
+        routes = {part: [(router(vector), state, max(PARTS.index(part) - 1, 0))
+                         for router in self.network.routers[part]] for part in PARTS}
+        return {'contrast': self.network.contrast(vector), **routes}
 
     def forward(self, visible: torch.Tensor, thermal: torch.Tensor, state: dict[str, list],
                 outputs: tuple[str, ...] = ('fused',)) -> Outputs:

@@ -35,7 +35,8 @@ def in_form(network: nn.Module, form: str, dtype: torch.dtype) -> nn.Module:
             network.set_submodule(name, wrap(block, dtype))
     network.recordable = form == 'dense'    # which experts run is decided in every frame
     network.steer = (lambda *given: _routes(network, *given)) if form == 'routed' else \
-        (lambda *given: {part: [None] * len(routers) for part, routers in network.routers.items()})
+        (lambda vector, *given: {'contrast': network.contrast(vector), **{
+            part: [None] * len(routers) for part, routers in network.routers.items()}})
     return network
 
 
@@ -81,5 +82,6 @@ def _folded(block: DGME) -> Folded:
 def _routes(network: nn.Module, vector: torch.Tensor, visible: object, thermal: object,
             dtype: torch.dtype) -> dict[str, list[_Route]]:
     state = network.state(vector.float()).to(dtype)
-    return {part: [_Route(router, vector, state, max(0, task - 1)) for router in routers]
-            for task, (part, routers) in enumerate(network.routers.items())}
+    routes = {part: [_Route(router, vector, state, max(0, task - 1)) for router in routers]
+              for task, (part, routers) in enumerate(network.routers.items())}
+    return {'contrast': network.contrast(vector), **routes}

@@ -26,11 +26,15 @@ from degfusion_ros.models.enhancement import (
 )
 from degfusion_ros.models.experts import DGME, Folded, Router, STATE
 from degfusion_ros.models.guidance import VECTOR_SIZE
+from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.layers import conv_add, working
 from degfusion_ros.models.network import banded, FusionNetwork, Outputs, pack, unit, unpack
 
 TASKS = ('fusion', 'restoration')
-State = dict[str, list[Folded]]     # 'encoder' or a task -> the folded blocks in their order
+# 'encoder' or a task -> the folded blocks in their order; 'contrast' -> see DgMoe.contrast
+State = dict[str, list[Folded] | torch.Tensor]
+_LOW_CONTRAST = len(VISIBLE_LABELS) + THERMAL_LABELS.index('low_contrast')
+_FAINTEST = 0.6     # in d_deg, where it is twice the judged severity: from 0.3 on it is seen
 _RGB, _GREY = 3 * FACTOR ** 2, FACTOR ** 2
 
 
@@ -91,14 +95,20 @@ class DgMoe(FusionNetwork):
     def route(self, vectors: torch.Tensor, experts: bool = True) -> State:
         """Fold all blocks for `vectors` (frames x 512); without `experts`, the common ones only."""
         state = self.state(vectors.float())
-        return {part: [block.fold(router(vectors), state, task, experts)
-                       for block, router in zip(self.blocks(part), self.routers[part])]
-                for part, task in (('encoder', 0), *((t, i) for i, t in enumerate(TASKS)))}
+        return {'contrast': self.contrast(vectors),
+                **{part: [block.fold(router(vectors), state, task, experts)
+                          for block, router in zip(self.blocks(part), self.routers[part])]
+                   for part, task in (('encoder', 0), *((t, i) for i, t in enumerate(TASKS)))}}
+
+    def contrast(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return how far the thermal contrast is to be stretched, 0..1, for N vectors: N."""
+        return (vectors[:, _LOW_CONTRAST].float() / _FAINTEST).clamp(0, 1)
 
     def steer(self, vector: torch.Tensor, visible: torch.Tensor | None,
               thermal: torch.Tensor | None, dtype: torch.dtype) -> State:
         """Fold for one vector (1 x 512), cast once and not once a frame; the images don't count."""
-        return {part: [Folded(*(_static(t, dtype) for t in f)) for f in folded]
+        return {part: folded if part == 'contrast' else
+                [Folded(*(_static(t, dtype) for t in f)) for f in folded]
                 for part, folded in self.route(vector).items()}
 
     def at(self, dtype: torch.dtype) -> 'DgMoe':
@@ -131,7 +141,7 @@ class DgMoe(FusionNetwork):
                     -1, -1, *visible.shape[2:]),
                 **{name: unpack(getattr(enhanced, name), FACTOR)
                    for name in ('dehazed', 'brightened', 'derained')},
-                'sharpened': self.enhance_thermal(unit(thermal))}
+                'sharpened': self.enhance_thermal(unit(thermal), torch.ones(1))}
 
     def enhance_and_fuse(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
                          outputs: tuple[str, ...], statistics: torch.Tensor | None = None,
@@ -140,7 +150,7 @@ class DgMoe(FusionNetwork):
         dtype = self.stems[0].weight.dtype
         light, heat = (None, None) if statistics is None else statistics.split(STATISTICS, dim=1)
         enhanced = self.enhance_visible(pack(visible, FACTOR), light)
-        sharpened = pack(self.enhance_thermal(unit(thermal), heat), FACTOR)
+        sharpened = pack(self.enhance_thermal(unit(thermal), state['contrast'], heat), FACTOR)
         base, sharp = enhanced.base, sharpened.to(dtype)
         stems = [stem(image) for stem, image in zip(self.stems, (base, sharp))]
         stems[0] = conv_add(*working(enhanced.original, self.glance.weight), None, stems[0])

@@ -167,16 +167,20 @@ class ThermalEnhancement(nn.Module):
         nn.init.zeros_(self.tone[-1].weight)
         nn.init.zeros_(self.tone[-1].bias)
 
-    def forward(self, image: torch.Tensor, statistics: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, image: torch.Tensor, contrast: torch.Tensor,
+                statistics: torch.Tensor | None = None) -> torch.Tensor:
         """
         Enhance `image`, B x 1 x H x W in 0..1; beyond the border it goes on as it ends.
 
-        `statistics` (B x 4) are those of the frame that the image is a crop of; its own if None.
+        `contrast` (one for each equal run of images): the share of the stretch, 0 where contrast
+        is not judged low, as in many a calm scene. `statistics` (B x 4) are those of the frame that
+        the image is a crop of; its own if None.
         """
         if 'stretch' in self.stages:
             statistics = (scene_statistics(image) if statistics is None else statistics).float()
             mean = statistics[:, 1]
-            gain, offset = self.tone(statistics).tanh().unbind(dim=1)
+            share = contrast.repeat_interleave(len(image) // len(contrast))
+            gain, offset = (self.tone(statistics).tanh() * share[:, None]).unbind(dim=1)
             gain = torch.exp(_STRETCH * gain)
             offset = mean * (1 - gain) + offset
             offset, gain = (x.view(-1, 1, 1, 1).to(image.dtype) for x in (offset, gain))

@@ -71,7 +71,7 @@ def test_without_pkdm_the_networks_pictures_are_the_cameras(network, pair):
     with torch.inference_mode():
         state = form.steer(vector(), *pair, torch.float32)
         _, enhanced = form.network.enhance_and_fuse(*pair, state, ('fused',))
-        assert torch.equal(form.network.enhance_thermal(pair[1]), pair[1])
+        assert torch.equal(form.network.enhance_thermal(pair[1], torch.ones(1)), pair[1])
     kept = 1 + form.network.enhance_visible.omega[2].clamp(-1, 0)
     torch.testing.assert_close(enhanced.derained, enhanced.brightened, atol=1e-6, rtol=0)
     assert kept == 0        # as it starts: the stages alone

@@ -74,16 +74,18 @@ def test_statistics_are_of_16_px_cells_and_the_same_from_a_shrunk_frame():
 
 def test_a_stretch_is_the_whole_frames_also_for_a_crop():
     net, frame = ThermalEnhancement(), torch.rand(1, 1, 64, 64) * 0.2 + 0.4
-    torch.testing.assert_close(net(frame), frame)       # fresh: the identity
+    torch.testing.assert_close(net(frame, torch.ones(1)), frame)       # fresh: the identity
     with torch.no_grad():
         net.tone[-1].bias.copy_(torch.tensor([0.5, 0.1]).atanh())
-        whole = net(frame)
-        crop = net(frame[..., :16, :16], scene_statistics(frame))
+        whole = net(frame, torch.ones(1))
+        calm = net(frame, torch.zeros(1))
+        crop = net(frame[..., :16, :16], torch.ones(1), scene_statistics(frame))
     torch.testing.assert_close(crop, whole[..., :16, :16])
     mean = frame.mean()
     torch.testing.assert_close(whole, (frame - mean) * 2 + mean + 0.1)
     net.stages -= {'stretch'}
-    torch.testing.assert_close(net(frame), frame)
+    torch.testing.assert_close(net(frame, torch.ones(1)), frame)
+    torch.testing.assert_close(calm, frame)     # nothing wrong with its contrast
 
 
 def test_thermal_sharpening_is_the_laplacian():
@@ -93,8 +95,8 @@ def test_thermal_sharpening_is_the_laplacian():
     spot[0, 0, 4, 4] = 0.5
     with torch.no_grad():
         net.strength.fill_(0.25)
-        torch.testing.assert_close(net(flat), flat)
-        assert net(spot)[0, 0, 4, 4].item() == pytest.approx(0.5 + 0.25 * 4 * 0.2)
+        torch.testing.assert_close(net(flat, torch.ones(1)), flat)
+        assert net(spot, torch.ones(1))[0, 0, 4, 4].item() == pytest.approx(0.5 + 0.25 * 4 * 0.2)
 
 
 @pytest.mark.parametrize('stage, picture', [
