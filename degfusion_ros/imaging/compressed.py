@@ -8,6 +8,7 @@ from degfusion_ros.imaging.errors import FrameError, MAX_SIDE
 from degfusion_ros.imaging.picture_header import declared_size
 
 MAX_PIXELS = 1 << 26  # 67 megapixels, 200 MB as colour: a few kilobytes can declare far more
+MOST_PER_BYTE = 10_000  # pixels; the best compression of 1 bit a pixel holds 8,256 of them
 _DEPTH_HEADER = 12  # bytes that compressed_depth_image_transport puts before its PNG
 _END = {b'\xff\xd8': b'\xff\xd9', b'\x89PNG': b'IEND'}  # how a JPEG, a PNG starts and ends
 _TAIL = 4096  # bytes; drivers may pad the end
@@ -18,7 +19,8 @@ def check_compressed(data, format: str) -> None:
     Raise FrameError for a JPEG, PNG or TIFF that cannot be used; decodes no pixel.
 
     Refused are no data, other formats, a picture cut short, and one whose header declares more
-    than MAX_SIDE pixels a side or MAX_PIXELS in all. `format` is the message's.
+    than MAX_SIDE pixels a side, MAX_PIXELS in all or its bytes can hold: to find that out while
+    decoding takes a second. `format` is the message's.
     """
     _checked(data, format)
 
@@ -76,6 +78,10 @@ def _checked(data, format) -> np.ndarray:
         raise FrameError('absurd_size', f'compressed image {name} declares {width}x{height} '
                                         f'pixels, more than {MAX_SIDE} a side or {MAX_PIXELS} in '
                                         'all: check the driver')
+    if width * height > MOST_PER_BYTE * buffer.size:
+        raise FrameError('absurd_size', f'compressed image {name} declares {width}x{height} '
+                                        f'pixels, more than its {buffer.size} bytes can hold: '
+                                        'check the driver')
     _check_complete(buffer, name)
     return buffer
 

@@ -98,3 +98,17 @@ def test_a_flipped_byte_never_escapes(at, value, extension):
         to_visible(array, encoding)
     except FrameError as error:
         assert error.cause
+
+
+def test_more_pixels_than_the_bytes_can_hold_are_refused_before_decoding(monkeypatch):
+    data = bytearray(pack(np.zeros((8, 8), np.uint8), '.png'))
+    data[16:24] = (8000).to_bytes(4, 'big') * 2      # width and height of its header
+    monkeypatch.setattr(cv2, 'imdecode', lambda *args: pytest.fail('decoded'))
+    with pytest.raises(FrameError, match='more than its'):
+        decode_compressed(bytes(data), 'png')
+
+
+def test_a_flat_picture_that_compresses_well_is_fine():
+    flat = np.full((2000, 2000), 7, np.uint8)
+    data = pack(flat, '.png', cv2.IMWRITE_PNG_COMPRESSION, 9)
+    assert np.array_equal(decode_compressed(data, 'png')[0], flat)
