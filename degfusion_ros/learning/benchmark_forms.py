@@ -36,7 +36,7 @@ def in_form(network: nn.Module, form: str, dtype: torch.dtype) -> nn.Module:
     network.recordable = form == 'dense'    # which experts run is decided in every frame
     network.steer = (lambda *given: _routes(network, *given)) if form == 'routed' else \
         (lambda vector, *given: {'contrast': network.contrast(vector), **{
-            part: [None] * len(routers) for part, routers in network.routers.items()}})
+            part: [torch.empty(0)] * len(routers) for part, routers in network.routers.items()}})
     return network
 
 
@@ -67,7 +67,7 @@ class _Dense(nn.Module):
         self.second = nn.Conv2d(hidden, channels, 1)
         self.to(dtype, memory_format=torch.channels_last)
 
-    def forward(self, x: torch.Tensor, _: None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         hidden = conv_relu(x, self.first.weight, self.first.bias)
         return conv_add(hidden, self.second.weight, self.second.bias, x)
 
