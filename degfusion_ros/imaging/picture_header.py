@@ -35,6 +35,23 @@ def declared_size(data: memoryview) -> tuple[int, int] | None:
     return None
 
 
+def chunks_fit(data: memoryview) -> bool:
+    """
+    Tell whether all chunks of a PNG, up to its end, lie within `data`; True for other formats.
+
+    Decoders set as much memory aside as a chunk declares, up to 2 GB, before they look for it.
+    """
+    if bytes(data[:8]) != PNG:
+        return True
+    at = len(PNG)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from('>I4s', data, at)
+        at += 12 + length
+        if kind == b'IEND':
+            return at <= len(data)
+    return False
+
+
 def _jpeg(data) -> tuple[int, int] | None:
     at = 2
     for _ in range(_STEPS):

@@ -112,3 +112,12 @@ def test_a_flat_picture_that_compresses_well_is_fine():
     flat = np.full((2000, 2000), 7, np.uint8)
     data = pack(flat, '.png', cv2.IMWRITE_PNG_COMPRESSION, 9)
     assert np.array_equal(decode_compressed(data, 'png')[0], flat)
+
+
+def test_a_chunk_that_declares_gigabytes_is_refused_before_decoding(monkeypatch):
+    data = bytearray(pack(RAMP, '.png'))
+    at = data.index(b'IDAT') - 4
+    data[at:at + 4] = (0x7fffffff).to_bytes(4, 'big')
+    monkeypatch.setattr(cv2, 'imdecode', lambda *args: pytest.fail('decoded'))
+    with pytest.raises(FrameError, match='cut short'):
+        decode_compressed(bytes(data), 'png')
