@@ -16,9 +16,9 @@ from degfusion_ros.learning import conditions
 WEIGHTS = Path(degfusion_ros.__file__).parent / 'weights'
 
 
-@pytest.fixture(scope='module', params=sorted(p.stem for p in WEIGHTS.glob('*.safetensors')))
-def fuser(request) -> Fuser:
-    return Fuser.load(request.param)
+@pytest.fixture(scope='module')
+def fuser() -> Fuser:
+    return Fuser.load()
 
 
 @pytest.fixture(scope='module')
@@ -52,7 +52,7 @@ def test_every_model_has_its_card():
     ({'overexposure': 0.7}, {}, 1.0, None),
     ({'low_light': 0.6, 'noise': 0.5}, {}, 3.0, None),
     ({}, {'stripe': 0.7}, None, 2.0),
-    ({}, {'noise': 0.6}, None, 2.0),
+    ({}, {'noise': 0.6}, None, 3.0),
 ])
 def test_restored_pictures_come_closer_to_the_truth(fuser, clean, visible, thermal,
                                                     gain_visible_db, gain_thermal_db):
@@ -67,9 +67,7 @@ def test_restored_pictures_come_closer_to_the_truth(fuser, clean, visible, therm
             assert _psnr(restored, truth) - _psnr(given, truth) > wanted
 
 
-def test_clean_pictures_stay_as_they_are(clean):
-    # of dgmoe alone: tg_ecnet darkens some bright rendered scenes, as its card says
-    fuser = Fuser.load()
+def test_clean_pictures_stay_as_they_are(fuser, clean):
     fuser.refresh(*clean)
     fusion = fuser.fuse(*clean, OUTPUTS)
     assert _psnr(fusion.visible, clean[0]) > 27 and _psnr(fusion.thermal, clean[1]) > 27
@@ -86,3 +84,21 @@ def test_people_in_the_dark_show_in_the_fused_picture(fuser, clean):
     kept = contrast(fuser.fuse(dark, heat).fused.mean(axis=2)) / contrast(heat)
     assert abs(contrast(dark.mean(axis=2))) < 0.05 * contrast(heat)     # nothing to see there
     assert kept > 1 / 3
+
+
+@pytest.mark.parametrize('visible, thermal, gain_visible_db, gain_thermal_db', [
+    ({'low_light': 0.8}, {}, 10.0, None),
+    ({'overexposure': 0.7}, {}, 6.0, None),
+    ({}, {'stripe': 0.7}, None, 3.0),
+    ({}, {'noise': 0.6}, None, 2.0),
+])
+def test_the_second_network_restores_too(clean, visible, thermal, gain_visible_db,
+                                         gain_thermal_db):
+    fuser, pair = Fuser.load('tg_ecnet'), _bad(clean, visible, thermal)
+    fuser.refresh(*pair)
+    fusion = fuser.fuse(*pair, OUTPUTS)
+    for wanted, restored, given, truth in (
+            (gain_visible_db, fusion.visible, pair[0], clean[0]),
+            (gain_thermal_db, fusion.thermal, pair[1], clean[1])):
+        if wanted is not None:
+            assert _psnr(restored, truth) - _psnr(given, truth) > wanted

@@ -14,8 +14,8 @@ from std_msgs.msg import Header
 
 S = 1_000_000_000
 PERIOD = S // 10
-LATCHED = QoSProfile(
-    depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL,
+LATCHED = QoSProfile(  # deep: of two labels in a row this reader loses none
+    depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL,
     reliability=ReliabilityPolicy.RELIABLE)
 
 
