@@ -49,6 +49,11 @@ class Scene:
         """Return which outputs the fuser was asked for last."""
         return self.fuser.fused and self.fuser.fused[-1][2]
 
+    def flows(self, **cameras):
+        """Let frames come for a while in the state that it is in."""
+        count = len(self.fuser.fused)
+        self.cameras.run(lambda: len(self.fuser.fused) > count + 10, 'more frames', **cameras)
+
     def labelled(self, name):
         return [message.data for message in self.labels[name]]
 
@@ -67,6 +72,7 @@ def test_without_thermal_the_restored_visible_goes_on_and_one_pair_brings_it_bac
         'the report', thermal=False)
     assert report['level'] == WARN and '/thermal/image_raw (' in report['message']
     assert float(report['age.thermal_s']) > 0.15
+    scene.flows(thermal=False)
     visible, thermal, _ = scene.fuser.fused[-1]
     assert np.ptp(thermal) < 0.5 and thermal.shape == visible.shape[:2]  # regions, no picture
     assert 'missing' not in scene.labelled('visible')
@@ -81,7 +87,7 @@ def test_without_thermal_the_restored_visible_goes_on_and_one_pair_brings_it_bac
     assert scene.labelled('thermal')[-2] == 'unsure'
     assert scene.cameras.run(lambda: scene.told('running'), 'it runs')['degraded_mode'] == 'none'
     numbers = scene.accounted()
-    assert numbers['single.visible'] > 2 and numbers['single.thermal'] == 0
+    assert numbers['single.visible'] > 10 and numbers['single.thermal'] == 0
 
 
 @pytest.mark.parametrize('colour, channels', [('rgb8', 3), ('mono8', 1)])
@@ -95,6 +101,7 @@ def test_without_visible_the_restored_thermal_goes_on_under_its_own_header(
             'visible missing', 'degraded, thermal alone', 'thermal'),
         'the report', visible=False)
     assert report['level'] == WARN
+    scene.flows(visible=False)
     last = scene.fused[-1]
     assert (last.encoding, last.header.frame_id) == (colour, 'thermal')
     assert pixels(last).shape == (64, 80, channels) and np.std(pixels(last)) > 20
@@ -102,7 +109,7 @@ def test_without_visible_the_restored_thermal_goes_on_under_its_own_header(
     stamps = [scene.cameras.number_of(message) for message in scene.fused]
     assert stamps == sorted(set(stamps))
     scene.cameras.run(lambda: scene.shown() == ('fused',), 'a pair')
-    assert scene.accounted()['single.thermal'] > 2
+    assert scene.accounted()['single.thermal'] > 10
 
 
 def test_without_both_it_warns_then_calls_it_stale_and_shows_nothing_again(
@@ -133,9 +140,10 @@ def test_a_frozen_camera_is_a_missing_one(start, peer, lost, left):
         lambda: scene.degraded(f'{lost} frozen', f'{left} alone', left), 'the report',
         **{lost: frozen})
     assert report['level'] == WARN and 'restart the driver' in report['message']
+    scene.flows(**{lost: frozen})
     scene.cameras.run(lambda: scene.shown() == ('fused',), 'a pair')
     numbers = scene.accounted()
-    assert numbers[f'dropped.{lost}.frozen'] > 0 and numbers[f'single.{left}'] > 0
+    assert numbers[f'dropped.{lost}.frozen'] > 5 and numbers[f'single.{left}'] > 5
 
 
 def test_a_closing_shutter_is_ridden_through_by_the_hold(start, peer):
@@ -199,7 +207,8 @@ def test_frames_refused_at_the_door_are_told_with_the_reason(start, peer):
         lambda: scene.degraded('thermal unusable', 'visible alone', 'visible'), 'the report',
         thermal=timeless)
     assert 'zero_stamp: the stamp is 0' in report['message']
-    assert scene.accounted()['dropped.thermal.zero_stamp'] > 2
+    scene.flows(thermal=timeless)
+    assert scene.accounted()['dropped.thermal.zero_stamp'] > 5
 
 
 def test_clocks_apart_are_told_with_the_remedy_while_the_reference_goes_on(start, peer):
