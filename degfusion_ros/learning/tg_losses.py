@@ -22,8 +22,8 @@ class Restoration(nn.Module):
     """
     Stage one: the paper's restoration, gradient and balance losses.
 
-    Ours: `chroma`, which the paper does not restore; `structure`, with which L1 keeps texture;
-    `degradation`, by which the prompts learn early and on purpose what the experts need.
+    Ours: `chroma`, which the paper does not restore; `structure` and `fidelity`, with which L1
+    keeps texture; `degradation`, by which the prompts learn early and on purpose what the experts need.
     """
 
     def __init__(self, network: TgEcnet, weights: dict[str, float]):
@@ -49,6 +49,7 @@ class Restoration(nn.Module):
                 'restoration': lambda: sum((x - y).abs().mean() for x, y in pairs),
                 'gradient': lambda: sum(gradient_distance(x, y) for x, y in pairs),
                 'structure': lambda: sum(losses.structure_loss(x, y).mean() for x, y in pairs),
+                'fidelity': lambda: sum(losses.fidelity_loss(y, x).mean() for x, y in pairs),
                 'chroma': lambda: (losses.chroma(colours) - losses.chroma(visible)).abs().mean(),
                 'degradation': lambda: self.misjudged(prompts.float(), batch['severity']),
                 'balance': lambda: balance(restored.gates or chosen[0]),
