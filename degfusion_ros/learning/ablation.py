@@ -18,6 +18,7 @@ from degfusion_ros.models.experts import DGME, EXPERTS, Gates
 from degfusion_ros.models.network import FusionNetwork, Outputs
 
 PARTS = ('encoder', *TASKS)
+OUTPUTS = ('fused', 'visible', 'thermal')
 
 
 class Ablated(FusionNetwork):
@@ -103,10 +104,10 @@ def largest_difference(network: DgMoe, vector: np.ndarray, visible: np.ndarray,
     heat = torch.from_numpy(thermal[:h, :w])[None, None].float() / 255
     told = torch.from_numpy(vector)[None]
     with torch.inference_mode():
-        forms = [form(colour, heat, form.steer(told, None, None, torch.float32),
-                      ('fused', 'visible', 'thermal'))
-                 for form in (Ablated(network), Ablated(network, folded=False))]
-    return max(float((a - b).abs().max()) for a, b in zip(forms[0][:3], forms[1][:3]))
+        one, other = (form(colour, heat, form.steer(told, None, None, torch.float32), OUTPUTS)
+                      for form in (Ablated(network), Ablated(network, folded=False)))
+        return max(float((one.unpacked(name) - other.unpacked(name)).abs().max())
+                   for name in OUTPUTS)
 
 
 def _routed(block: DGME, x: torch.Tensor, told: tuple[Gates, torch.Tensor, int]) -> torch.Tensor:

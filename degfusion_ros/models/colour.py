@@ -27,13 +27,15 @@ class Colour(nn.Module):
         chroma = torch.eye(3) - luma        # RGB to RGB less luminance
         near = bilinear(factor)[:, 0]       # pixels x 3 x 3 cells
         shift = torch.einsum('pyx,cd->pcdyx', near, torch.eye(3)).flatten(0, 1)
-        share = near.repeat_interleave(3, dim=0)[:, None]
+        # a share and a shift of four channels: a convolution of one alone takes four times as long
+        share = torch.einsum('pyx,cd->pcdyx', near, torch.eye(4)[3:].expand(3, 4)).flatten(0, 1)
+        both = functional.pad(shift, (0, 0, 0, 0, 0, 1))
         for name, kernel in (
                 ('luma', torch.kron(eye, luma)[..., None, None]),
                 ('grey', torch.kron(eye, torch.ones(3, 1))[..., None, None]),
                 ('mean', chroma.repeat(1, self.pixels)[..., None, None] / self.pixels),
                 ('bare', -torch.kron(eye, chroma)[..., None, None]),
-                ('shift', shift), ('share', share)):
+                ('near', shift), ('shift', both), ('share', share)):
             self.register_buffer(name, kernel, persistent=False)
 
     def forward(self, packed: torch.Tensor) -> torch.Tensor:
@@ -43,13 +45,14 @@ class Colour(nn.Module):
     def smoothing(self, packed: torch.Tensor) -> torch.Tensor:
         """Return what makes a picture's colour the mean of its surroundings, when added to it."""
         mean = functional.conv2d(*working(packed, self.mean))
-        return conv_add(*working(packed, self.bare), None, _over_cells(mean, self.shift))
+        return conv_add(*working(packed, self.bare), None, over_cells(mean, self.near))
 
     def change(self, told: torch.Tensor, smoothing: torch.Tensor) -> torch.Tensor:
         """Return the change of a picture that B x `told` x h x w tells; `smoothing`: its own."""
         light, shift, share = told.split([self.pixels, 3, 1], dim=1)
-        change = conv_add(*working(light, self.grey), None, _over_cells(shift, self.shift))
-        return torch.addcmul(change, _over_cells(share.sigmoid(), self.share), smoothing)
+        cells = torch.cat([shift, share.sigmoid()], dim=1)
+        change = conv_add(*working(light, self.grey), None, over_cells(cells, self.shift))
+        return torch.addcmul(change, over_cells(cells, self.share), smoothing)
 
 
 def bilinear(factor: int) -> torch.Tensor:
@@ -59,6 +62,7 @@ def bilinear(factor: int) -> torch.Tensor:
     return torch.einsum('iy,jx->ijyx', line, line).flatten(0, 1)[:, None]
 
 
-def _over_cells(x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+def over_cells(x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+    """Convolve a map of cells by 3x3; beyond the border it goes on as it ends."""
     padded = functional.pad(x.to(kernel.dtype), (1, 1, 1, 1), mode='replicate')
     return functional.conv2d(*working(padded, kernel))

@@ -27,8 +27,8 @@ from degfusion_ros.models.enhancement import (
 from degfusion_ros.models.experts import DGME, Folded, Router, STATE
 from degfusion_ros.models.guidance import VECTOR_SIZE
 from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
-from degfusion_ros.models.layers import conv_add, working
-from degfusion_ros.models.network import banded, FusionNetwork, Outputs, pack, unit, unpack
+from degfusion_ros.models.layers import conv_add, Doubling, working
+from degfusion_ros.models.network import FusionNetwork, Outputs, pack, Sum, unit, unpack
 
 TASKS = ('fusion', 'restoration')
 # 'encoder' or a task -> the folded blocks in their order; 'contrast' -> see DgMoe.contrast
@@ -70,8 +70,7 @@ class DgMoe(FusionNetwork):
             for branch, widths in enumerate((visible, thermal)))
         self.decoder = nn.ModuleList(nn.ModuleList(DGME(d, len(TASKS)) for _ in range(n))
                                      for d, n in zip(decoder, decoder_blocks))
-        self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2)
-                                 for a, b in zip(decoder, decoder[1:]))
+        self.ups = nn.ModuleList(Doubling(b, a) for a, b in zip(decoder, decoder[1:]))
         # per cell: 16 weights (fusion) or temperatures (restoration), and a change of colour
         self.heads = nn.ModuleDict({t: nn.ModuleList(
             nn.Conv2d(decoder[0], n, 3, padding=1) for n in (_GREY, self.colour.told))
@@ -120,7 +119,7 @@ class DgMoe(FusionNetwork):
         self.enhance_thermal.tone.float()
         for module in self.modules():
             if isinstance(module, DGME):
-                module.settle()
+                module.settle(dtype)
         return self
 
     def forward(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
@@ -133,7 +132,8 @@ class DgMoe(FusionNetwork):
         """
         return self.enhance_and_fuse(visible, thermal, state, outputs)[0]
 
-    def stages(self, visible: torch.Tensor, thermal: torch.Tensor) -> dict[str, torch.Tensor]:
+    def stages(self, visible: torch.Tensor, thermal: torch.Tensor,
+               state: State) -> dict[str, torch.Tensor]:
         """Return PKDM's pictures, its transmission map and its air light (a picture of it)."""
         enhanced = self.enhance_visible(pack(visible, FACTOR), debug=True)
         t = functional.interpolate(enhanced.transmission, scale_factor=FACTOR, mode='bilinear')
@@ -141,7 +141,8 @@ class DgMoe(FusionNetwork):
                     -1, -1, *visible.shape[2:]),
                 **{name: unpack(getattr(enhanced, name), FACTOR)
                    for name in ('dehazed', 'brightened', 'derained')},
-                'sharpened': self.enhance_thermal(unit(thermal), torch.ones(1))}
+                'sharpened': unpack(self.enhance_thermal(pack(unit(thermal), FACTOR),
+                                                         torch.ones(1)), FACTOR)}
 
     def enhance_and_fuse(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
                          outputs: tuple[str, ...], statistics: torch.Tensor | None = None,
@@ -150,7 +151,7 @@ class DgMoe(FusionNetwork):
         dtype = self.stems[0].weight.dtype
         light, heat = (None, None) if statistics is None else statistics.split(STATISTICS, dim=1)
         enhanced = self.enhance_visible(pack(visible, FACTOR), light)
-        sharpened = pack(self.enhance_thermal(unit(thermal), state['contrast'], heat), FACTOR)
+        sharpened = self.enhance_thermal(pack(unit(thermal), FACTOR), state['contrast'], heat)
         base, sharp = enhanced.base, sharpened.to(dtype)
         stems = [stem(image) for stem, image in zip(self.stems, (base, sharp))]
         stems[0] = conv_add(*working(enhanced.original, self.glance.weight), None, stems[0])
@@ -161,11 +162,11 @@ class DgMoe(FusionNetwork):
             share, told = self._decode(skips, 'fusion', state)
             shift = share.sigmoid() * (sharp - self.colour(base))       # towards the thermal
             told = torch.cat([told[:, :_GREY] + shift, told[:, _GREY:]], dim=1)
-            fused = _sum(enhanced.derained, self.colour.change(told, smoothing))
+            fused = Sum(enhanced.derained, self.colour.change(told, smoothing))
         if 'visible' in outputs or 'thermal' in outputs:
             warmth, told = self._decode(skips, 'restoration', state)
-            restored = _sum(enhanced.derained, self.colour.change(told, smoothing))
-            heat = _sum(sharpened, warmth)
+            restored = Sum(enhanced.derained, self.colour.change(told, smoothing))
+            heat = Sum(sharpened, warmth)
         return Outputs(fused, restored, heat, FACTOR), enhanced
 
     def _encode(self, stems: list[torch.Tensor],
@@ -195,10 +196,6 @@ class DgMoe(FusionNetwork):
             for j, block in enumerate(self.decoder[i]):
                 x = block(x, folded[start + j])
         return tuple(head(x) for head in self.heads[task])
-
-
-def _sum(picture: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
-    return banded(lambda x, y: (x + y.float(),), picture, change, dtypes=(picture.dtype,))[0]
 
 
 def _static(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

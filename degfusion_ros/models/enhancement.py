@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from degfusion_ros.models.colour import bilinear
+from degfusion_ros.models.colour import bilinear, over_cells
 from degfusion_ros.models.layers import SmallNet, working
 from degfusion_ros.models.network import banded, unit
 
@@ -85,8 +85,11 @@ class VisibleEnhancement(nn.Module):
         self.omega = nn.ParameterList(_residual() for _ in range(3))
         mean = torch.eye(3).repeat(1, FACTOR ** 2) / FACTOR ** 2
         self.register_buffer('mean', mean[..., None, None], persistent=False)
-        spread = bilinear(FACTOR).repeat_interleave(3, dim=0)
-        self.register_buffer('spread', spread, persistent=False)          # 48 x 1 x 3 x 3
+        # for each of two maps, read side by side: one channel alone takes four times as long
+        near = bilinear(FACTOR)[:, 0].repeat_interleave(3, dim=0)
+        spread = torch.einsum('pyx,mn->mpnyx', near, torch.eye(2))      # 48 x 2 x 3 x 3 each
+        for name, kernel in zip(('spread_t', 'spread_r'), spread):
+            self.register_buffer(name, kernel, persistent=False)
 
     def forward(self, image: torch.Tensor, statistics: torch.Tensor | None = None,
                 debug: bool = False) -> Enhanced:
@@ -123,8 +126,8 @@ class VisibleEnhancement(nn.Module):
             return dry, dry
         pictures = torch.float32, dtype, *([torch.float32] if keep else [])
         bright, base, *dehazed = banded(
-            brighten, image, *(_interpolated(cells, self.spread) for cells in (1 / t, r)),
-            dtypes=pictures)
+            brighten, image, *(over_cells(torch.cat([1 / t, r], dim=1), kernel)
+                               for kernel in (self.spread_t, self.spread_r)), dtypes=pictures)
         dry = bright
         if 'derain' in self.stages:
             dry, base = banded(derain, bright, self.rain(base), dtypes=(torch.float32, dtype))
@@ -146,11 +149,6 @@ def _told(small: torch.Tensor, statistics: torch.Tensor, dtype: torch.dtype) -> 
     return torch.cat([small.to(dtype), statistics.to(dtype)], dim=1)
 
 
-def _interpolated(cells: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
-    padded = functional.pad(cells.to(kernels.dtype), (1, 1, 1, 1), mode='replicate')
-    return functional.conv2d(*working(padded, kernels))
-
-
 class ThermalEnhancement(nn.Module):
     """
     Stretch the contrast of the frame, then sharpen by a learnable share of the Laplacian.
@@ -166,18 +164,21 @@ class ThermalEnhancement(nn.Module):
         self.tone = nn.Sequential(nn.Linear(STATISTICS[1], 32), nn.ReLU(), nn.Linear(32, 2))
         nn.init.zeros_(self.tone[-1].weight)
         nn.init.zeros_(self.tone[-1].bias)
+        self.register_buffer('laplacian', _laplacian(), persistent=False)   # 16 x 16 x 3 x 3
 
     def forward(self, image: torch.Tensor, contrast: torch.Tensor,
                 statistics: torch.Tensor | None = None) -> torch.Tensor:
         """
-        Enhance `image`, B x 1 x H x W in 0..1; beyond the border it goes on as it ends.
+        Enhance a packed image, B x 16 x h x w in 0..1; beyond the border its last cells repeat.
 
         `contrast` (one for each equal run of images): the share of the stretch, 0 where contrast
         is not judged low, as in many a calm scene. `statistics` (B x 4) are those of the frame that
         the image is a crop of; its own if None.
         """
         if 'stretch' in self.stages:
-            statistics = (scene_statistics(image) if statistics is None else statistics).float()
+            if statistics is None:
+                statistics = scene_statistics(image.mean(1, keepdim=True), 16 // FACTOR)
+            statistics = statistics.float()
             mean = statistics[:, 1]
             share = contrast.repeat_interleave(len(image) // len(contrast))
             gain, offset = (self.tone(statistics).tanh() * share[:, None]).unbind(dim=1)
@@ -187,8 +188,18 @@ class ThermalEnhancement(nn.Module):
             image = torch.addcmul(offset, image, gain)
         if 'sharpen' not in self.stages:
             return image
-        padded = functional.pad(image, (1, 1, 1, 1), mode='replicate')
-        around = padded[..., :-2, 1:-1] + padded[..., 2:, 1:-1]
-        around = around + padded[..., 1:-1, :-2] + padded[..., 1:-1, 2:]
-        strength = self.strength.to(image.dtype)
-        return torch.addcmul(image * (1 + 4 * strength), around, -strength)
+        edges = over_cells(image, self.laplacian).to(image.dtype)
+        return torch.addcmul(image, edges, self.strength.to(image.dtype))
+
+
+def _laplacian() -> torch.Tensor:
+    """Return 4 I less the four neighbours, of a packed image, as one convolution."""
+    n = FACTOR
+    kernel = torch.zeros(n * n, n * n, 3, 3)
+    for y in range(n):
+        for x in range(n):
+            out = y * n + x
+            kernel[out, out, 1, 1] = 4.0
+            for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+                kernel[out, v % n * n + u % n, v // n + 1, u // n + 1] -= 1.0
+    return kernel

@@ -80,18 +80,20 @@ class DGME(nn.Module):
         self.steer = nn.Parameter(torch.zeros(EXPERTS, h, STATE))
         self.second = nn.Parameter(torch.empty(EXPERTS, channels, h))
         self.second_bias = nn.Parameter(torch.zeros(EXPERTS, channels))
-        self.register_buffer('boxes', None, persistent=False)
+        self.register_buffer('rows', None, persistent=False)
         for weight in (self.common, *self.first):
             nn.init.kaiming_normal_(weight, nonlinearity='relu')
         for weight in (self.common_second, self.second):
             nn.init.normal_(weight, std=0.5 * channels ** -0.5)
 
-    def settle(self) -> None:
-        """Lay all experts' kernels out for `fold` once, for weights that stay as they are."""
-        self.boxes = self._boxes()
+    def settle(self, dtype: torch.dtype) -> None:
+        """Lay all kernels out for `fold` once, for weights that stay as they are."""
+        self.rows = self._rows().to(dtype)
 
-    def _boxes(self) -> torch.Tensor:
-        return torch.cat([_boxed(kernels) for kernels in self.first])
+    def _rows(self) -> torch.Tensor:
+        # a row for each hidden channel, the common expert's first: to choose is to copy rows
+        kernels = (self.common, *(_boxed(kernels) for kernels in self.first))
+        return torch.cat([k.permute(0, 2, 3, 1).flatten(1) for k in kernels])
 
     def fold(self, gates: Gates, state: torch.Tensor, task: int = 0,
              experts: bool = True) -> Folded:
@@ -101,22 +103,23 @@ class DGME(nn.Module):
         The gates scale the second convolution. `state` is N x STATE; without `experts` the common
         one is left alone.
         """
-        n, c = len(state), self.channels
-        common = self.common.expand(n, *self.common.shape)
-        common_bias = self.common_bias + state @ self.common_steer.T
+        n, c, m, h = len(state), self.channels, self.common_hidden, self.hidden
+        bias = self.common_bias + state @ self.common_steer.T
         back = self.common_second[task].expand(n, -1, -1)
-        if not experts:
-            return Folded(common, common_bias, back[..., None, None], state.new_zeros(n, c))
-        kernels = self._boxes() if self.boxes is None else self.boxes
-        kernels = kernels.unflatten(0, (EXPERTS, -1))[gates.index]                  # N K h C 3 3
-        bias = self.first_bias + torch.einsum('nk,ehk->neh', state, self.steer)
-        bias = bias[torch.arange(n, device=state.device)[:, None], gates.index]
-        weight = gates.weight[..., None]
-        second = (weight[..., None] * self.second[gates.index]).transpose(1, 2)     # N C K h
-        end = (weight * self.second_bias[gates.index]).sum(dim=1)
-        return Folded(torch.cat([common, kernels.flatten(1, 2)], dim=1),
-                      torch.cat([common_bias, bias.flatten(1)], dim=1),
-                      torch.cat([back, second.flatten(2)], dim=2)[..., None, None], end)
+        chosen, end = torch.arange(m, device=state.device).expand(n, m), state.new_zeros(n, c)
+        if experts:
+            own = torch.arange(h, device=state.device) + m
+            chosen = torch.cat([chosen, (gates.index[..., None] * h + own).flatten(1)], dim=1)
+            told = self.first_bias + torch.einsum('nk,ehk->neh', state, self.steer)
+            told = told[torch.arange(n, device=state.device)[:, None], gates.index]
+            bias = torch.cat([bias, told.flatten(1)], dim=1)
+            weight = gates.weight[..., None]
+            second = (weight[..., None] * self.second[gates.index]).transpose(1, 2)     # N C K h
+            back = torch.cat([back, second.flatten(2)], dim=2)
+            end = (weight * self.second_bias[gates.index]).sum(dim=1)
+        rows = self._rows() if self.rows is None else self.rows
+        first = rows.index_select(0, chosen.flatten()).view(n, -1, BOX, BOX, c)
+        return Folded(first.permute(0, 1, 4, 2, 3), bias, back[..., None, None], end)
 
     def routed(self, x: torch.Tensor, gates: Gates, state: torch.Tensor,
                task: int = 0) -> torch.Tensor:

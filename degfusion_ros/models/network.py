@@ -46,9 +46,17 @@ class FusionNetwork(nn.Module):
         """Fuse B x 3 x H x W and B x 1 x H x W, uint8 or floating point in 0..1."""
         raise NotImplementedError
 
-    def stages(self, visible: torch.Tensor, thermal: torch.Tensor) -> dict[str, torch.Tensor]:
+    def stages(self, visible: torch.Tensor, thermal: torch.Tensor,
+               state: State) -> dict[str, torch.Tensor]:
         """Return what it makes of a pair on the way, by name: 1 x 1 or 3 x H x W in 0..1."""
         return {}
+
+
+class Sum(NamedTuple):
+    """A picture told as another one, bytes or 0..1, and its change, which need not be exact."""
+
+    picture: torch.Tensor
+    change: torch.Tensor
 
 
 class Outputs(NamedTuple):
@@ -58,20 +66,31 @@ class Outputs(NamedTuple):
     They are packed by `factor`: B x factor^2 C x H/factor x W/factor, see `pack`.
     """
 
-    fused: torch.Tensor | None      # RGB
-    visible: torch.Tensor | None    # RGB
-    thermal: torch.Tensor | None
+    fused: torch.Tensor | Sum | None    # RGB
+    visible: torch.Tensor | Sum | None  # RGB
+    thermal: torch.Tensor | Sum | None
     factor: int
 
     def unpacked(self, name: str) -> torch.Tensor:
         """Return an image as B x 3 or 1 x H x W."""
-        return unpack(getattr(self, name), self.factor)
+        image = getattr(self, name)
+        if isinstance(image, Sum):
+            image = unit(image.picture) + image.change.float()
+        return unpack(image, self.factor)
 
     def bytes(self, name: str) -> torch.Tensor:
         """Return an image rounded to uint8, B x H x W x 3 or 1; packed still, it is less work."""
-        image, = banded(lambda x: (x.mul(255).round_().clamp_(0, 255),), getattr(self, name),
-                        dtypes=(torch.uint8,))
-        return unpack(image, self.factor).permute(0, 2, 3, 1)
+        image = getattr(self, name)
+        parts = image if isinstance(image, Sum) else (image,)
+        whole, = banded(_rounded, *parts, dtypes=(torch.uint8,))
+        return unpack(whole, self.factor).permute(0, 2, 3, 1)
+
+
+def _rounded(image: torch.Tensor, *change: torch.Tensor) -> tuple[torch.Tensor]:
+    scaled = image.float() if image.dtype == torch.uint8 else image.mul(255)
+    for x in change:
+        scaled = torch.add(scaled, x.float(), alpha=255)
+    return scaled.round_().clamp_(0, 255),
 
 
 def pack(image: torch.Tensor, factor: int) -> torch.Tensor:

@@ -7,7 +7,10 @@ import torch
 
 from degfusion_ros.learning import ablation
 from degfusion_ros.models.dgmoe import DgMoe
+from degfusion_ros.models.enhancement import FACTOR
+from degfusion_ros.models.network import pack
 
+OUTPUTS = ('fused', 'visible', 'thermal')
 SIZES = {'visible': (16, 16), 'thermal': (8, 16), 'decoder': (16, 16), 'decoder_blocks': (1, 2)}
 
 
@@ -16,9 +19,9 @@ def network():
     torch.manual_seed(0)
     network = DgMoe(**SIZES).eval()
     network.requires_grad_(False)
-    for head in network.heads.values():     # a fresh head changes nothing: make it tell
-        for conv in head:
-            torch.nn.init.normal_(conv.weight, std=0.05)
+    for heads in network.heads.values():     # a fresh head changes nothing: make it tell
+        for head in heads:
+            torch.nn.init.normal_(head.weight, std=0.05)
     network.enhance_thermal.strength.fill_(0.5)
     return network
 
@@ -32,7 +35,8 @@ def pair():
 def fused(form, pair, vector):
     with torch.inference_mode():
         state = form.steer(vector, *pair, torch.float32)
-        return form(*pair, state, ('fused', 'visible', 'thermal'))
+        made = form(*pair, state, OUTPUTS)
+        return {name: made.unpacked(name) for name in OUTPUTS}
 
 
 def vector(seed=2):
@@ -43,11 +47,11 @@ def test_whole_and_routed_are_the_network(network, pair):
     forms, told = ablation.variants(network), vector()
     with torch.inference_mode():
         state = network.steer(told, None, None, torch.float32)
-        expected = network(*pair, state, ('fused', 'visible', 'thermal'))
+        expected = network(*pair, state, OUTPUTS)
     for name in ('full', 'routed'):
         made = fused(forms[name], pair, told)
-        for one, other in zip(made[:3], expected[:3]):
-            torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
+        for output in OUTPUTS:
+            torch.testing.assert_close(made[output], expected.unpacked(output), atol=1e-4, rtol=0)
 
 
 def test_every_part_matters_and_the_network_stays_whole(network, pair):
@@ -55,15 +59,16 @@ def test_every_part_matters_and_the_network_stays_whole(network, pair):
     whole = fused(forms['full'], pair, told)
     for name in ('without_pkdm', 'without_dgme', 'without_guidance'):
         made = fused(forms[name], pair, told)
-        assert (made.fused - whole.fused).abs().max() > 1e-4, name
+        assert (made['fused'] - whole['fused']).abs().max() > 1e-4, name
     assert network.enhance_visible.stages
     again = fused(ablation.Ablated(network), pair, told)
-    assert torch.equal(again.fused, whole.fused)
+    assert torch.equal(again['fused'], whole['fused'])
 
 
 def test_without_guidance_no_vector_counts(network, pair):
     form = ablation.variants(network)['without_guidance']
-    assert torch.equal(fused(form, pair, vector(2)).fused, fused(form, pair, vector(3)).fused)
+    one, other = (fused(form, pair, vector(seed))['fused'] for seed in (2, 3))
+    assert torch.equal(one, other)
 
 
 def test_without_pkdm_the_networks_pictures_are_the_cameras(network, pair):
@@ -71,7 +76,8 @@ def test_without_pkdm_the_networks_pictures_are_the_cameras(network, pair):
     with torch.inference_mode():
         state = form.steer(vector(), *pair, torch.float32)
         _, enhanced = form.network.enhance_and_fuse(*pair, state, ('fused',))
-        assert torch.equal(form.network.enhance_thermal(pair[1], torch.ones(1)), pair[1])
+        heat = pack(pair[1], FACTOR)
+        assert torch.equal(form.network.enhance_thermal(heat, torch.ones(1)), heat)
     kept = 1 + form.network.enhance_visible.omega[2].clamp(-1, 0)
     torch.testing.assert_close(enhanced.derained, enhanced.brightened, atol=1e-6, rtol=0)
     assert kept == 0        # as it starts: the stages alone

@@ -38,17 +38,17 @@ def test_only_wanted_heads_are_computed(network):
 def test_frames_of_a_batch_are_fused_as_if_alone(network):
     vectors = torch.randn(2, VECTOR_SIZE) * 3
     visible, thermal = _pair(4)
-    together = network(visible, thermal, network.route(vectors)).fused
+    together = network(visible, thermal, network.route(vectors)).unpacked('fused')
     for i in range(2):
         alone = network(visible[2 * i:2 * i + 2], thermal[2 * i:2 * i + 2],
-                        network.route(vectors[i:i + 1])).fused
+                        network.route(vectors[i:i + 1])).unpacked('fused')
         torch.testing.assert_close(together[2 * i:2 * i + 2], alone, atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
 def test_the_vector_changes_the_result(network):
     pair = _pair()
-    one, two = (network(*pair, network.route(torch.randn(1, VECTOR_SIZE) * 5)).fused
+    one, two = (network(*pair, network.route(torch.randn(1, VECTOR_SIZE) * 5)).unpacked('fused')
                 for _ in range(2))
     assert (one - two).abs().max() > 1e-3
 
@@ -60,8 +60,7 @@ def test_every_block_has_a_router_and_every_parameter_a_gradient():
         assert len(network.blocks(part)) == len(network.routers[part])
     out = network(*_pair(32), network.route(torch.randn(32, VECTOR_SIZE) * 5),
                   ('fused', 'visible', 'thermal'))
-    (out.fused.square().mean() + out.visible.square().mean() + out.thermal.square().mean()
-     ).backward()
+    sum(out.unpacked(name).square().mean() for name in ('fused', 'visible', 'thermal')).backward()
     silent = [n for n, p in network.named_parameters() if p.grad is None]
     assert silent == []
 
@@ -72,7 +71,7 @@ def test_bytes_and_floats_mean_the_same(network):
     visible, thermal = (x.mul(255).to(torch.uint8) for x in _pair())
     told = network(visible, thermal, state)
     again = network(visible / 255, thermal / 255, state)
-    torch.testing.assert_close(told.fused, again.fused, atol=1e-5, rtol=0)
+    torch.testing.assert_close(told.unpacked('fused'), again.unpacked('fused'), atol=1e-5, rtol=0)
     assert told.bytes('fused').shape == (1, 96, 64, 3) and told.bytes('fused').dtype == torch.uint8
 
 
@@ -81,9 +80,9 @@ def test_the_steered_network_in_bfloat16_is_the_routed_one():
     torch.manual_seed(0)
     network, vector = DgMoe(**SMALL).eval(), torch.randn(1, VECTOR_SIZE)
     pair = _pair()
-    exact = network(*pair, network.route(vector)).fused
+    exact = network(*pair, network.route(vector)).unpacked('fused')
     fast = network.at(torch.bfloat16)(*pair, network.steer(vector, None, None, torch.bfloat16))
-    assert (fast.fused.float() - exact).abs().mean() < 0.01
+    assert (fast.unpacked('fused') - exact).abs().mean() < 0.01
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@
 import pytest
 import torch
 
+from degfusion_ros.models.colour import over_cells
 from degfusion_ros.models.enhancement import (
     FACTOR,
     scene_statistics,
@@ -74,29 +75,32 @@ def test_statistics_are_of_16_px_cells_and_the_same_from_a_shrunk_frame():
 
 def test_a_stretch_is_the_whole_frames_also_for_a_crop():
     net, frame = ThermalEnhancement(), torch.rand(1, 1, 64, 64) * 0.2 + 0.4
-    torch.testing.assert_close(net(frame, torch.ones(1)), frame)       # fresh: the identity
+
+    def enhanced(image, contrast=1.0, *statistics):
+        return unpack(net(pack(image, FACTOR), torch.full((1,), contrast), *statistics), FACTOR)
+    torch.testing.assert_close(enhanced(frame), frame)       # fresh: the identity
     with torch.no_grad():
         net.tone[-1].bias.copy_(torch.tensor([0.5, 0.1]).atanh())
-        whole = net(frame, torch.ones(1))
-        calm = net(frame, torch.zeros(1))
-        crop = net(frame[..., :16, :16], torch.ones(1), scene_statistics(frame))
+        whole, calm = enhanced(frame), enhanced(frame, 0.0)
+        crop = enhanced(frame[..., :16, :16], 1.0, scene_statistics(frame))
     torch.testing.assert_close(crop, whole[..., :16, :16])
     mean = frame.mean()
     torch.testing.assert_close(whole, (frame - mean) * 2 + mean + 0.1)
     net.stages -= {'stretch'}
-    torch.testing.assert_close(net(frame, torch.ones(1)), frame)
+    torch.testing.assert_close(enhanced(frame), frame)
     torch.testing.assert_close(calm, frame)     # nothing wrong with its contrast
 
 
+@torch.no_grad()
 def test_thermal_sharpening_is_the_laplacian():
-    net = ThermalEnhancement()
-    flat = torch.full((1, 1, 8, 8), 0.3)
-    spot = flat.clone()
-    spot[0, 0, 4, 4] = 0.5
-    with torch.no_grad():
-        net.strength.fill_(0.25)
-        torch.testing.assert_close(net(flat, torch.ones(1)), flat)
-        assert net(spot, torch.ones(1))[0, 0, 4, 4].item() == pytest.approx(0.5 + 0.25 * 4 * 0.2)
+    net, image = ThermalEnhancement(), torch.rand(1, 1, 16, 24)
+    net.strength.fill_(0.25)
+    flat = torch.full((1, 16, 4, 6), 0.3)
+    torch.testing.assert_close(net(flat, torch.ones(1)), flat)
+    kernel = torch.tensor([[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]])[None, None]
+    want = image + 0.25 * torch.nn.functional.conv2d(image, kernel, padding=1)
+    found = unpack(net(pack(image, FACTOR), torch.ones(1)), FACTOR)
+    torch.testing.assert_close(found[..., 1:-1, 1:-1], want[..., 1:-1, 1:-1])
 
 
 @pytest.mark.parametrize('stage, picture', [
@@ -117,8 +121,10 @@ def test_a_stage_switched_off_passes_its_input_on(stage, picture):
 def test_maps_are_interpolated_between_the_cells_centres():
     net = VisibleEnhancement()
     ramp = torch.arange(6.0).expand(1, 1, 3, 6)
-    from degfusion_ros.models.enhancement import _interpolated
-    fine = unpack(_interpolated(ramp, net.spread), FACTOR)[0, 0]
+    one, other = (over_cells(torch.cat([ramp, -ramp], dim=1), kernel)
+                  for kernel in (net.spread_t, net.spread_r))
+    fine = unpack(one, FACTOR)[0, 0]
+    torch.testing.assert_close(other, -one)
     want = torch.nn.functional.interpolate(ramp, scale_factor=FACTOR, mode='bilinear')[0, 0]
     torch.testing.assert_close(fine, want)
 

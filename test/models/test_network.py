@@ -5,7 +5,8 @@ from hypothesis import given
 import hypothesis.strategies as st
 import torch
 
-from degfusion_ros.models.network import Outputs, pack, unit, unpack
+from degfusion_ros.models.layers import Doubling
+from degfusion_ros.models.network import Outputs, pack, Sum, unit, unpack
 
 
 @given(factor=st.sampled_from([1, 2, 4]), channels=st.sampled_from([1, 3]),
@@ -32,3 +33,20 @@ def test_every_byte_survives_the_way_there_and_back():
 def test_what_is_out_of_range_is_clipped():
     out = Outputs(torch.tensor([-0.2, 1.3, 0.5]).view(1, 3, 1, 1), None, None, 1)
     assert out.bytes('fused').flatten().tolist() == [0, 255, 128]
+
+
+def test_a_picture_and_its_change_are_one_picture():
+    picture = pack(torch.randint(0, 256, (1, 3, 56, 8), dtype=torch.uint8), 4)
+    change = torch.randn(1, 48, 14, 2).to(torch.bfloat16)
+    for told_as in (picture, unit(picture)):
+        out = Outputs(Sum(told_as, change), None, None, 4)
+        told = out.unpacked('fused').mul(255).round().clamp(0, 255).to(torch.uint8)
+        assert (out.bytes('fused').permute(0, 3, 1, 2).int() - told.int()).abs().max() <= 1
+        assert (out.bytes('fused').permute(0, 3, 1, 2) == told).float().mean() > 0.99
+
+
+def test_doubling_is_the_transposed_convolution():
+    torch.manual_seed(0)
+    layer, x = Doubling(6, 4), torch.randn(2, 6, 64, 66)
+    assert x.shape[2] * x.shape[3] >= layer.LARGE
+    torch.testing.assert_close(layer(x), torch.nn.ConvTranspose2d.forward(layer, x))
