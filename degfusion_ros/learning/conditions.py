@@ -17,6 +17,7 @@ _VISIBLE_WEIGHTS = {'fog': 1.3, 'rain': 1.1, 'blur': 0.7, 'low_light': 1.2, 'ove
 _THERMAL_WEIGHTS = {'blur': 0.6, 'low_contrast': 0.8, 'stripe': 1.3, 'noise': 1.0}
 # Below these a label would name what nobody sees.
 _FAINTEST = {'low_contrast': 0.3, 'blur': 0.3}
+_LAMPS = 0.3        # share of nights in which lamps and headlights leave pools of light
 _COUNTS = {'visible': (0.16, 0.52, 0.26, 0.06), 'thermal': (0.34, 0.38, 0.20, 0.08)}
 
 
@@ -55,8 +56,10 @@ def degrade_visible(rgb: np.ndarray, severities: dict[str, float], rng: np.rando
             continue
         if label == 'fog':
             rgb = d.fog(rgb, severity, d.scene_depth(rgb, rng) if depth is None else depth, rng)
-        else:
-            rgb = getattr(d, label)(rgb, severity, rng)
+            continue
+        lit = label == 'low_light' and severity > 0.3 and rng.random() < _LAMPS
+        lamps = d.lamplight(rgb, rng) if lit else 0.0
+        rgb = (getattr(d, label)(rgb, severity, rng) + lamps).clip(0, 1)
     return rgb
 
 

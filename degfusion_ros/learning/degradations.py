@@ -116,6 +116,22 @@ def low_light(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.
     return (gain * np.power(rgb, np.float32(gamma)) * cast).astype(np.float32).clip(0, 1)
 
 
+def lamplight(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return what up to six lamps add to a dark frame: the scene near them, and their glow."""
+    h, w = rgb.shape[:2]
+    yy, xx = np.ogrid[:h, :w]
+    pools, glow = np.zeros((h, w), np.float32), np.zeros((h, w), np.float32)
+    for _ in range(int(rng.integers(1, 7))):
+        y, x = rng.uniform(0.05, 0.9) * h, rng.uniform(0, 1) * w
+        squared = ((yy - y) ** 2 + (xx - x) ** 2).astype(np.float32)
+        reach = w * 0.03 * 8 ** rng.random()
+        pools += rng.uniform(0.1, 0.6) / (1 + squared / reach ** 2)
+        core = rng.uniform(1, 5) * _scale(rgb)
+        glow += rng.uniform(0.3, 1.5) * np.exp(-squared / core ** 2)
+    tint = np.float32([1, rng.uniform(0.8, 1), rng.uniform(0.55, 1)])
+    return (pools[..., None] * rgb + glow[..., None]) * tint
+
+
 def overexposure(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Raise the exposure until highlights clip and bloom; sometimes with a glaring light."""
     if severity <= 0:

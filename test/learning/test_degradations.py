@@ -88,3 +88,11 @@ def test_composites_are_reproducible_and_named_right(seed):
     assert not {'low_light', 'overexposure'} <= set(first.visible)
     assert all(0.15 <= s <= 1 for s in (*first.visible.values(), *first.thermal.values()))
     assert 0 <= visible.min() and visible.max() <= 1 and 0 <= heat.min() and heat.max() <= 1
+
+
+def test_lamps_only_add_light_and_most_near_themselves():
+    scene = np.full((120, 160, 3), 0.5, np.float32)
+    for seed in range(8):
+        added = degradations.lamplight(scene, np.random.default_rng(seed))
+        assert added.shape == scene.shape and added.min() >= 0
+        assert added.max() > 4 * np.median(added) or added.min() > 0.05
