@@ -1,31 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stage two: train the fusion network on degraded frames, steered by a frozen guidance."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from safetensors.torch import load_file
 import torch
 from torch import nn
 
 from degfusion_ros.learning import losses
-from degfusion_ros.learning.loop import Loop, stream_loader, TrainingError
+from degfusion_ros.learning.loop import Loop, own_seed, start_from, stream_loader, TrainingError
 from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
 from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import DgMoe, TASKS
 from degfusion_ros.models.enhancement import FACTOR
 from degfusion_ros.models.experts import balance_loss, mutual_information
-from degfusion_ros.models.network import Outputs, pack
+from degfusion_ros.models.network import pack
 
 OUTPUTS = ('fused', 'visible', 'thermal')
 REFILL = 8      # steps between refills: judging many frames at once is far cheaper
 
 
 class FusionTask(nn.Module):
-    """The network and its losses; one call is one training step's forward pass."""
+    """
+    The network and its losses; one call is one training step's forward pass.
+
+    Only losses that `weights` names are computed, and only the pictures that they need.
+    """
 
     def __init__(self, network: DgMoe, weights: dict[str, float]):
         super().__init__()
         self.network, self.weights = network, weights
+        needed = {'visible': 'visible', 'thermal': 'thermal', 'enhanced': None,
+                  'balance': None, 'information': None}
+        self.outputs = tuple(x for x in OUTPUTS if x in {needed.get(k, 'fused') for k in weights})
 
     def forward(self, batch: dict[str, torch.Tensor], many: torch.Tensor,
                 ) -> dict[str, torch.Tensor]:
@@ -35,45 +42,49 @@ class FusionTask(nn.Module):
             (x[:, :3].contiguous(memory_format=torch.channels_last), x[:, 3:]) for x in crops)
         whole = batch['statistics'].repeat_interleave(batch['degraded'].shape[1], dim=0)
         out, enhanced = self.network.enhance_and_fuse(
-            bad_visible, bad_thermal, self.network.route(batch['vector']), OUTPUTS, whole)
+            bad_visible, bad_thermal, self.network.route(batch['vector']), self.outputs, whole)
         with torch.autocast(bad_visible.device.type, enabled=False):
-            found = self._image_losses(out, visible, thermal, len(batch['vector']))
-            # the paper lets PKDM define its own target; the clean source holds it to the truth
-            found['enhanced'] = (enhanced.derained - pack(visible, FACTOR)).abs().mean()
-            found['target'] = losses.target_loss(
-                losses.luminance(out.unpacked('fused')), thermal,
-                batch['warm'].flatten(0, 1).float())
-            found |= self._router_losses(many)
-            found['total'] = sum(self.weights[k] * v for k, v in found.items())
-        return found
+            light = losses.luminance(visible)
+            table = {
+                'visible': lambda: losses.restoration_loss(out.unpacked('visible'), visible),
+                'thermal': lambda: losses.restoration_loss(out.unpacked('thermal'), thermal),
+                # the paper lets PKDM define its own target; the clean source holds it to the truth
+                'enhanced': lambda: (enhanced.derained - pack(visible, FACTOR)).abs().mean(),
+                **self._router_losses(many)}
+            if 'fused' in self.outputs:
+                table |= fused_losses(out.unpacked('fused'), visible, light, thermal,
+                                      batch['warm'].flatten(0, 1).float(), len(batch['vector']))
+            return losses.weighted(table, self.weights)
 
-    def _image_losses(self, out: Outputs, visible: torch.Tensor, thermal: torch.Tensor,
-                      frames: int) -> dict[str, torch.Tensor]:
-        rgb = out.unpacked('fused')
-        light, fused = losses.luminance(visible), losses.luminance(rgb)
-        return {
-            'visible': losses.restoration_loss(out.unpacked('visible'), visible),
-            'thermal': losses.restoration_loss(out.unpacked('thermal'), thermal),
-            'max': losses.max_loss(fused, light, thermal),
-            'gradient': losses.gradient_loss(fused, light, thermal),
-            'edges': losses.edge_loss(fused, light, thermal),
-            'structure': losses.worse_told(*(
-                losses.structure_loss(fused, source).view(frames, -1)
-                for source in (light, thermal))),
-            'fidelity': losses.worse_told(*(
-                losses.fidelity_loss(source, fused).view(frames, -1)
-                for source in (light, thermal))),
-            'warmth': losses.warmth_loss(fused, thermal),
-            'chroma': (losses.chroma(rgb) - losses.chroma(visible)).abs().mean(),
-            'range': (rgb - rgb.clamp(0, 1)).abs().mean(),
-        }
-
-    def _router_losses(self, many: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _router_losses(self, many: torch.Tensor) -> losses.Named:
         routers = self.network.routers
         flat = [r for part in routers.values() for r in part]
         pairs = list(zip(*(routers[t] for t in TASKS)))
-        return {'balance': sum(balance_loss(r, many) for r in flat) / len(flat),
-                'information': -sum(mutual_information(p, many) for p in pairs) / len(pairs)}
+        return {'balance': lambda: sum(balance_loss(r, many) for r in flat) / len(flat),
+                'information': lambda: -sum(mutual_information(p, many)
+                                            for p in pairs) / len(pairs)}
+
+
+def fused_losses(rgb: torch.Tensor, visible: torch.Tensor, light: torch.Tensor,
+                 thermal: torch.Tensor, warm: torch.Tensor, frames: int) -> losses.Named:
+    """Return the losses of a fused picture; its crops fall into equal runs, one per frame."""
+    fused = losses.luminance(rgb)
+
+    def worse(loss: Callable[..., torch.Tensor]) -> torch.Tensor:
+        return losses.worse_told(*(loss(source, fused).view(frames, -1)
+                                   for source in (light, thermal)))
+    return {
+        'max': lambda: losses.max_loss(fused, light, thermal),
+        'gradient': lambda: losses.gradient_loss(fused, light, thermal),
+        'edges': lambda: losses.edge_loss(fused, light, thermal),
+        'structure': lambda: worse(losses.structure_loss),
+        'fidelity': lambda: worse(losses.fidelity_loss),
+        'warmth': lambda: losses.warmth_loss(fused, thermal),
+        'target': lambda: losses.target_loss(fused, thermal, warm),
+        'artefact': lambda: losses.artefact_loss(fused, light, thermal),
+        'chroma': lambda: (losses.chroma(rgb) - losses.chroma(visible)).abs().mean(),
+        'range': lambda: (rgb - rgb.clamp(0, 1)).abs().mean(),
+    }
 
 
 def train(config: dict, folder: Path, data: Path, guidance_file: Path,
@@ -91,18 +102,16 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
     task = FusionTask(DgMoe(**config['network']).to(memory_format=torch.channels_last),
                       config['losses'])
     if config.get('start_from'):
-        task.network.load_state_dict({k.removeprefix('network.'): v for k, v in
-                                      load_file(config['start_from']).items()
-                                      if k.startswith('network.')})
+        start_from(Path(config['start_from']), task.network)
     loop = Loop(task, folder, config['lr'], config['steps'], ema=config['ema'],
                 warm_up=config['warm_up'])
     if resume:
         loop.resume()
     folders = PairFolders(root=data, **config['data'])
-    stream = DegradedStream(folders.load(), config['seed'] + loop.step, config['crops'],
+    stream = DegradedStream(folders.load(), own_seed(config['seed']) + loop.step, config['crops'],
                             config['crop'])
     samples = Reservoir(stream_loader(stream, config['workers']), config['reservoir'],
-                        config['seed'])
+                        own_seed(config['seed']))
     guidance.to(loop.device)
 
     @torch.inference_mode()
@@ -118,7 +127,7 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
 
     def step_losses(step: int) -> dict[str, torch.Tensor]:
         if step % REFILL == 0:
-            samples.fill(config['fresh'] * REFILL, prepare)
+            samples.fill(round(config['fresh'] * REFILL), prepare)
         batch = {k: v.to(loop.device) for k, v in samples.draw(config['frames']).items()}
         many = samples.draw_one('vector', 64).to(loop.device)
         with loop.autocast():

@@ -6,6 +6,7 @@ from dataclasses import replace
 import os
 from pathlib import Path
 
+from accelerate import PartialState
 import numpy as np
 from safetensors.torch import load_file, save_file
 import torch
@@ -15,7 +16,7 @@ from torch.nn import functional
 from degfusion_ros.learning import guidance_report
 from degfusion_ros.learning.guidance_scores import judge, PRESENT, scores
 from degfusion_ros.learning.judged import JudgedStream, usable
-from degfusion_ros.learning.loop import Loop, stream_loader, TrainingError
+from degfusion_ros.learning.loop import Loop, own_seed, stream_loader, TrainingError
 from degfusion_ros.learning.pairs import PairFolders, Reservoir
 from degfusion_ros.models import clip as clips
 from degfusion_ros.models.guidance import Guidance, Judgement, VECTOR_SIZE
@@ -123,11 +124,15 @@ def train(config: dict, folder: Path, data: Path, resume: bool = False) -> Path:
     _phase(task, config, folder / 'lora', config['lora_steps'], config['lora_lr'], samples,
            held_back, resume)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(clips.adapters(lora), folder / 'adapters.safetensors')
+    first = PartialState().is_main_process
+    if first:
+        save_file(clips.adapters(lora), folder / 'adapters.safetensors')
     clips.merge_lora(guidance.clip, lora)
     guidance.clip.requires_grad_(False)
     _read_out(task, config, folder / 'read_out', samples, held_back, resume)
     out = folder / 'guidance.safetensors'
+    if not first:
+        return out
     state = {k: v.contiguous() for k, v in guidance.state_dict().items()}
     part = out.with_suffix('.part')
     save_file(state, part, {'clip': config['clip'], 'kind': 'guidance'})
@@ -159,9 +164,9 @@ def _samples(config: dict, data: Path) -> tuple[Reservoir, Reservoir]:
     if not pairs:
         raise TrainingError(f'{data}: every picture is burnt out, hazy or soft itself; '
                             'see only_clean')
-    stream = JudgedStream(pairs, config['seed'], _nights(config, folders, validation=False))
-    samples = Reservoir(stream_loader(stream, config['workers']), config['reservoir'],
-                        config['seed'])
+    seed = own_seed(config['seed'])
+    stream = JudgedStream(pairs, seed, _nights(config, folders, validation=False))
+    samples = Reservoir(stream_loader(stream, config['workers']), config['reservoir'], seed)
     clear = JudgedStream(folders.load(validation=True), 1, vary=False, low=config['visible_from'])
     held_back = Reservoir(clear, config['held_back'], 1)
     held_back.fill(config['held_back'])
@@ -204,7 +209,7 @@ def _read_out(task: GuidanceTask, config: dict, folder: Path, samples: Reservoir
             parts.append(chunk[key].clone())
     known = {key: torch.cat(parts) for key, parts in known.items()}
     task.guidance.standardise(known['measures'].to(loop.device))
-    rng = np.random.default_rng(config['seed'])
+    rng = np.random.default_rng(own_seed(config['seed']))
 
     def losses(step: int) -> dict[str, torch.Tensor]:
         chosen = rng.integers(len(known['severity']), size=settings['batch'])

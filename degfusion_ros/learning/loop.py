@@ -8,8 +8,10 @@ from pathlib import Path
 import pickle
 import time
 
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 import torch
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
@@ -19,6 +21,24 @@ SPOILT = 20     # steps in a row without finite gradients that end a run
 
 class TrainingError(RuntimeError):
     """A run that cannot start or go on; the message says why in one line."""
+
+
+def own_seed(seed: int) -> int:
+    """Return a seed of this process's own: several take part, each with other samples."""
+    return seed + 100_003 * PartialState().process_index
+
+
+def start_from(file: Path, network: torch.nn.Module) -> None:
+    """Load the weights of a fusion network's checkpoint; raises TrainingError."""
+    if not file.is_file():
+        raise TrainingError(f'start_from: {file}: no such weights; train them first (config/train '
+                            'tells the order), or set it to null')
+    try:
+        network.load_state_dict({k.removeprefix('network.'): v for k, v in load_file(file).items()
+                                 if k.startswith('network.')})
+    except (SafetensorError, RuntimeError) as error:
+        raise TrainingError(f'start_from: {file}: no weights of this `network`; use those of the '
+                            'same widths') from error
 
 
 def cosine(step: int, total: int, warm_up: int = 50, floor: float = 0.02) -> float:
@@ -39,14 +59,17 @@ class Loop:
     def __init__(self, model: torch.nn.Module, folder: Path, lr: float, steps: int,
                  weight_decay: float = 0.01, checkpoint_s: float = 120.0, max_norm: float = 1.0,
                  ema: float = 0.0, warm_up: int = 50):
-        self.accelerator = Accelerator()
+        # a stage may leave some weights alone
+        self.accelerator = Accelerator(kwargs_handlers=[
+            DistributedDataParallelKwargs(find_unused_parameters=True)])
         self.folder, self.steps, self.step = Path(folder), steps, 0
         self.lr = lr
         self._spoilt = 0
         self.checkpoint_s, self.max_norm, self.ema_decay = checkpoint_s, max_norm, ema
         self.folder.mkdir(parents=True, exist_ok=True)
         trainable = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(trainable, lr=lr, weight_decay=weight_decay)
+        self.optimizer = torch.optim.AdamW(trainable, lr=lr, weight_decay=weight_decay,
+                                           fused=True)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: cosine(step, steps, warm_up))
         self.raw = model
@@ -103,7 +126,7 @@ class Loop:
         """
         Step until done; `loss_of(step)` returns named losses whose 'total' is minimised.
 
-        `every` maps a period in steps to what is called then (evaluation, pictures).
+        `every` maps a period in steps to what the first process calls then (evaluation, pictures).
         """
         saved = time.monotonic()
         for _ in self._progress(title):
@@ -122,7 +145,7 @@ class Loop:
             if time.monotonic() - saved > self.checkpoint_s:
                 self.save()
                 saved = time.monotonic()
-            for period, call in (every or {}).items():
+            for period, call in (every or {}).items() if self.log else ():
                 if self.step % period == 0 or self.step == self.steps:
                     call()
         self.save()

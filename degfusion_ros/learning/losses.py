@@ -7,10 +7,15 @@ clean sources in place of PKDM's own outputs); `structure_loss`, `fidelity_loss`
 `target_loss` keep what those two lose: the weaker source's structure, warm targets' contrast.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch.nn import functional
 
+from degfusion_ros.learning.loop import TrainingError
+
 _LUMA = (0.299, 0.587, 0.114)
+Named = dict[str, Callable[[], torch.Tensor]]
 
 
 def luminance(rgb: torch.Tensor) -> torch.Tensor:
@@ -159,3 +164,27 @@ def target_loss(fused: torch.Tensor, thermal: torch.Tensor, warm: torch.Tensor,
 def restoration_loss(restored: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
     """L1 of pixels and of gradients."""
     return (restored - clean).abs().mean() + (gradients(restored) - gradients(clean)).abs().mean()
+
+
+def artefact_loss(fused: torch.Tensor, visible: torch.Tensor, thermal: torch.Tensor,
+                  weight: torch.Tensor | float = 1.0) -> torch.Tensor:
+    """
+    Mean of what the fused gradient's size exceeds both sources' by, as Nabf counts it.
+
+    Of several images the root mean square, so that the noisiest count most; `weight` (B) counts
+    some of them more.
+    """
+    found, one, other = (gradients(x).square().sum(1).add(1e-8).sqrt()
+                         for x in (fused, visible, thermal))
+    beyond = (found - torch.maximum(one, other)).relu().mean((1, 2)) * weight
+    return beyond.square().mean().add(1e-12).sqrt()
+
+
+def weighted(table: Named, weights: dict[str, float]) -> dict[str, torch.Tensor]:
+    """Compute the losses that have a weight, and 'total'."""
+    unknown = set(weights) - set(table)
+    if unknown:
+        raise TrainingError(f'losses: {", ".join(sorted(unknown))}: unknown; choose from '
+                            f'{", ".join(table)}')
+    found = {name: table[name]() for name in weights}
+    return {**found, 'total': sum(weights[name] * value for name, value in found.items())}

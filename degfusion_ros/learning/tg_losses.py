@@ -8,14 +8,14 @@ from torch import nn
 from torch.nn import functional
 
 from degfusion_ros.learning import losses
-from degfusion_ros.learning.loop import TrainingError
 from degfusion_ros.models.labels import LABELS
 from degfusion_ros.models.network import unpack
 from degfusion_ros.models.tg_colour import join
 from degfusion_ros.models.tg_ecnet import TgEcnet
 from degfusion_ros.models.tg_experts import balance_loss, Gated
 
-Named = dict[str, Callable[[], torch.Tensor]]
+_LOW_LIGHT = LABELS['visible'].index('low_light')
+_NIGHT = 5.0        # times artefacts of the darkest frames count more
 
 
 class Restoration(nn.Module):
@@ -23,7 +23,7 @@ class Restoration(nn.Module):
     Stage one: the paper's restoration, gradient and balance losses.
 
     Ours: `chroma`, which the paper does not restore; `structure` and `fidelity`, with which L1
-    keeps texture; `degradation`, by which the prompts learn early and on purpose what the experts need.
+    keeps texture; `degradation`, by which the prompts learn early what the experts need.
     """
 
     def __init__(self, network: TgEcnet, weights: dict[str, float]):
@@ -45,7 +45,7 @@ class Restoration(nn.Module):
             colours = unpack(join(restored.luminance.chunk(2)[0].float(),
                                   restored.chroma.float()), factor)
             pairs = ((light, losses.luminance(visible)), (heat, thermal))
-            return weighted({
+            return losses.weighted({
                 'restoration': lambda: sum((x - y).abs().mean() for x, y in pairs),
                 'gradient': lambda: sum(gradient_distance(x, y) for x, y in pairs),
                 'structure': lambda: sum(losses.structure_loss(x, y).mean() for x, y in pairs),
@@ -88,10 +88,14 @@ class FusionStage(nn.Module):
             fused, light = unpack(packed.float(), factor), losses.luminance(visible)
             both = (light, thermal)
 
+            # the noise of a night is amplified with it
+            dark = 1 + _NIGHT * batch['severity'][:, _LOW_LIGHT].repeat_interleave(
+                len(fused) // frames)
+
             def worse(loss: Callable[..., torch.Tensor]) -> torch.Tensor:
                 return losses.worse_told(*(loss(source, fused).view(frames, -1)
                                            for source in both))
-            return weighted({
+            return losses.weighted({
                 'pixel': lambda: sum((fused - x).abs().mean() for x in both),
                 'gradient': lambda: sum(gradient_distance(fused, x) for x in both),
                 'max': lambda: losses.max_loss(fused, *both),
@@ -101,7 +105,7 @@ class FusionStage(nn.Module):
                 'warmth': lambda: losses.warmth_loss(fused, thermal),
                 'target': lambda: losses.target_loss(
                     fused, thermal, batch['warm'].flatten(0, 1).float()),
-                'artefact': lambda: artefact_loss(fused, *both),
+                'artefact': lambda: losses.artefact_loss(fused, *both, dark),
                 'range': lambda: (fused - fused.clamp(0, 1)).abs().mean(),
                 'balance': lambda: balance(gates or chosen[1]),
             }, self.weights)
@@ -113,16 +117,6 @@ def crops(batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
     return tuple(part for x in images for part in (x[:, :3], x[:, 3:]))
 
 
-def weighted(table: Named, weights: dict[str, float]) -> dict[str, torch.Tensor]:
-    """Compute the losses that have a weight, and 'total'."""
-    unknown = set(weights) - set(table)
-    if unknown:
-        raise TrainingError(f'losses: {", ".join(sorted(unknown))}: unknown; choose from '
-                            f'{", ".join(table)}')
-    found = {name: table[name]() for name in weights}
-    return {**found, 'total': sum(weights[name] * value for name, value in found.items())}
-
-
 def balance(gates: list[Gated]) -> torch.Tensor:
     """Mean balance loss of all mixtures."""
     return sum(balance_loss(gated) for gated in gates) / len(gates)
@@ -131,11 +125,3 @@ def balance(gates: list[Gated]) -> torch.Tensor:
 def gradient_distance(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """L1 of Sobel gradients."""
     return (losses.gradients(x) - losses.gradients(y)).abs().mean()
-
-
-def artefact_loss(fused: torch.Tensor, visible: torch.Tensor,
-                  thermal: torch.Tensor) -> torch.Tensor:
-    """Mean of what the fused gradient's size exceeds both sources' by, as Nabf counts it."""
-    found, one, other = (losses.gradients(x).square().sum(1).add(1e-8).sqrt()
-                         for x in (fused, visible, thermal))
-    return (found - torch.maximum(one, other)).relu().mean()

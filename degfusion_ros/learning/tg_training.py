@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from degfusion_ros.learning.loop import Loop, stream_loader, TrainingError
+from degfusion_ros.learning.loop import Loop, own_seed, start_from, stream_loader, TrainingError
 from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
 from degfusion_ros.learning.tg_losses import FusionStage, Restoration
 from degfusion_ros.models import checkpoint
@@ -31,6 +31,8 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
         network = TgEcnet(**config['network'])
     except (TypeError, ValueError) as error:
         raise TrainingError(f'network: {error}') from error
+    if config.get('start_from'):
+        start_from(Path(config['start_from']), network)
     pairs = PairFolders(root=data, **config['data']).load()
     out = Path(folder) / 'tg_ecnet.safetensors'
 
@@ -60,10 +62,10 @@ def run_stage(stage: str, network: TgEcnet, config: dict, folder: Path, pairs: l
                 if k.startswith('network.')}
 
     if loop.step < loop.steps:
-        stream = DegradedStream(pairs, config['seed'] + loop.step, settings['crops'],
+        stream = DegradedStream(pairs, own_seed(config['seed']) + loop.step, settings['crops'],
                                 settings['crop'])
         samples = Reservoir(stream_loader(stream, config['workers']), config['reservoir'],
-                            config['seed'])
+                            own_seed(config['seed']))
         samples.fill(max(settings['frames'] * 4, 64))
 
         def step_losses(step: int) -> dict[str, torch.Tensor]:

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from degfusion_ros.learning.loop import TrainingError
-from degfusion_ros.learning.tg_losses import artefact_loss, FusionStage, Restoration
+from degfusion_ros.learning.losses import artefact_loss
+from degfusion_ros.learning.tg_losses import FusionStage, Restoration
 from degfusion_ros.models.tg_ecnet import TgEcnet
 
 TINY = {'widths': (8, 8, 12, 16), 'decoder_widths': (8, 8, 12), 'encoder_blocks': (1, 1, 1, 1),

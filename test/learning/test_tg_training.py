@@ -58,6 +58,15 @@ def test_both_stages_resume_where_they_stopped(pair_root, tmp_path, guidance):
         assert _same(_part(first, part), _part(second, part))
     assert not _same(_part(first, 'network.fusion.'), _part(second, 'network.fusion.'))
     assert Fuser.load(out, 'cpu', 'float32').name == 'tg_ecnet'
+    config |= {'seed': 99, 'restoration': {**config['restoration'], 'steps': 0}}
+    # go on from it elsewhere, with stage two alone
+    again = tg_training.train({**config, 'start_from': out}, tmp_path / 'more', pair_root, guidance)
+    third = load_file(again)
+    assert _same(_part(second, 'network.restorer.'), _part(third, 'network.restorer.'))
+    fresh = tg_training.train(config, tmp_path / 'fresh', pair_root, guidance)
+    near, far = (sum((load_file(x)[k].float() - v.float()).abs().sum() for k, v in
+                     _part(second, 'network.fusion.').items()) for x in (again, fresh))
+    assert near < 0.5 * far
     # all done: nothing is trained a second time
     tg_training.train(config, tmp_path / 'run', pair_root, guidance, resume=True)
     assert _same(second, load_file(out))

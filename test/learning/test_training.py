@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Both training stages run, resume, and end in a file that the Fuser takes."""
 
+import os
 from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 import torch
 import yaml
 
 from degfusion_ros import Fuser
 from degfusion_ros.learning import fusion_training, guidance_training
+from degfusion_ros.learning.fusion_training import FusionTask
 from degfusion_ros.learning.loop import cosine, Loop, TrainingError
+from degfusion_ros.models.dgmoe import DgMoe
+from degfusion_ros.models.guidance import Guidance
 
 NETWORK = {'visible': [8, 8], 'thermal': [8, 8], 'decoder': [8, 8], 'decoder_blocks': [1, 1]}
 CONFIG = Path(__file__).parents[2] / 'config' / 'train'
@@ -35,8 +41,11 @@ def test_both_stages_end_to_end(pair_root, tmp_path, small_guidance):
     file = guidance_training.train(small_guidance, tmp_path / 'guidance', pair_root)
     assert load_file(tmp_path / 'guidance' / 'adapters.safetensors')
     assert (tmp_path / 'guidance' / 'guidance.json').is_file()
-    config = _config('fusion', network=NETWORK, frames=2, crops=1, crop=64, fresh=1,
-                     reservoir=8, workers=0, steps=2, export_steps=2)
+    small = {'network': NETWORK, 'frames': 2, 'crops': 1, 'crop': 64, 'fresh': 1, 'reservoir': 8,
+             'workers': 0, 'steps': 2, 'export_steps': 2}
+    restoring = _config('fusion', **small, losses={'visible': 1.0, 'balance': 0.1})
+    restored = fusion_training.train(restoring, tmp_path / 'restored', pair_root, file)
+    config = _config('fusion', **small, start_from=restored)
     out = fusion_training.train(config, tmp_path / 'fusion', pair_root, file)
     before = load_file(out)
     config['steps'] = 4
@@ -49,6 +58,9 @@ def test_both_stages_end_to_end(pair_root, tmp_path, small_guidance):
     with safe_open(out, framework='pt') as done, safe_open(file, framework='pt') as first:
         assert done.metadata()['clip'] == first.metadata()['clip'] == small_guidance['clip']
     assert Fuser.load(out, 'cpu', 'float32').name == 'dgmoe'
+    for start, why in ((tmp_path / 'absent', 'no such weights'), (file, 'same widths')):
+        with pytest.raises(TrainingError, match=f'{start.name}.*{why}'):
+            fusion_training.train({**config, 'start_from': start}, tmp_path, pair_root, file)
 
 
 def test_a_damaged_checkpoint_stops_the_run_with_its_name(pair_root, tmp_path, small_guidance):
@@ -63,6 +75,32 @@ def test_what_is_missing_is_named(pair_root, tmp_path, small_guidance):
         fusion_training.train(_config('fusion'), tmp_path, pair_root, tmp_path / 'absent')
     with pytest.raises(TrainingError, match='ViT-B-32'):
         guidance_training.train({**small_guidance, 'clip': 'ViT-B-32'}, tmp_path, pair_root)
+
+
+def test_two_processes_train_one_network_on_samples_of_their_own(pair_root, tmp_path):
+    guidance = Guidance()
+    file = tmp_path / 'guidance.safetensors'
+    save_file(guidance.state_dict(), file, {'clip': guidance.clip_name, 'kind': 'guidance'})
+    # without the fused picture: some weights get no gradient
+    config = _config('fusion', network=NETWORK, frames=2, crop=64, fresh=1, reservoir=8,
+                     workers=0, steps=2, export_steps=2, losses={'visible': 16.0, 'thermal': 8.0})
+    (tmp_path / 'config.yaml').write_text(yaml.safe_dump(config))
+    done = subprocess.run(
+        [sys.executable, '-m', 'accelerate.commands.launch', '--cpu', '--num_processes', '2',
+         '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no',
+         '-m', 'degfusion_ros', 'train', 'fusion', '--config', tmp_path / 'config.yaml',
+         '--data', pair_root, '--guidance', file, '--output', tmp_path / 'out'],
+        capture_output=True, text=True, timeout=240, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert torch.load(tmp_path / 'out' / 'last.pt', weights_only=True)['step'] == 2
+    assert Fuser.load(tmp_path / 'out' / 'dgmoe.safetensors', 'cpu', 'float32').name == 'dgmoe'
+
+
+def test_only_pictures_that_a_loss_needs_are_computed():
+    network = DgMoe(**NETWORK)
+    tasks = [FusionTask(network, dict.fromkeys(names, 1.0)) for names in (
+        ('visible', 'enhanced'), ('thermal', 'edges'), ('balance',))]
+    assert [task.outputs for task in tasks] == [('visible',), ('fused', 'thermal'), ()]
 
 
 def test_descriptions():
