@@ -36,6 +36,7 @@ WARM = (OUTPUTS, ('fused',))      # what is asked for as a rule
 SMALLEST = 32
 # A label is active from even odds on; all labels below even odds, with one near it, is 'unsure'.
 _ACTIVE, _DOUBT = 0.5, 0.35
+_OTHER_SCENE = 0.25     # of a severity, from one judgement to the next
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ class Fuser:
         self._recordable = network.recordable
         self._guidance = guidance.eval().requires_grad_(False).to(device)
         self._swap, self._judging = threading.Lock(), threading.Lock()
-        self._steer(torch.zeros(1, VECTOR_SIZE, device=device))
+        self._vector = torch.zeros(1, VECTOR_SIZE, device=device)
+        self._steer(self._vector)
 
     @classmethod
     def load(cls, model: str | Path = 'dgmoe', device: str = 'auto', precision: str = 'auto',
@@ -109,12 +111,14 @@ class Fuser:
         return cls(network, guidance, path.stem, device, precision)
 
     def refresh(self, visible: np.ndarray, thermal: np.ndarray,
-                between: Callable[[], None] = lambda: None) -> Degradation:
+                between: Callable[[], None] = lambda: None, keep: float = 0.0) -> Degradation:
         """
         Judge a pair (images as in `fuse`) and steer all later frames by it.
 
-        `between` is called between its steps, which take some 10 ms each: whoever fuses in another
-        thread may let them wait for a gap between two frames.
+        `between` is called between its steps, which take 4 to 9 ms each: whoever fuses in another
+        thread may let them wait for a gap between two frames. `keep`, 0 to 1, is the share of the
+        vector before that still steers, against flicker; a scene that is judged to be another
+        (a severity is off by a quarter) is not mixed with the last.
         """
         visible, thermal = _checked(visible, thermal)
         # One thread: a second pool would outnumber the cores, and OpenMP then puts all waiting
@@ -124,13 +128,21 @@ class Fuser:
             told = self._judge(visible, thermal, between)
             pair = self._tensors(visible, thermal)
             between()
-            self._steer(told.vector.float(), *pair)
+            self._steer(self._steadied(told.vector.float(), keep), *pair)
             if self._recordable:
                 with torch.inference_mode(), self._autocast():
                     self._frames.record_what_pays(*pair, self._state)
         finally:
             _use_threads(self._threads)
         return _degradation(told)
+
+    def _steadied(self, vector: torch.Tensor, keep: float) -> torch.Tensor:
+        before, labels = self._vector, len(VISIBLE_LABELS) + len(THERMAL_LABELS)
+        # the first entries of d_deg are twice the severities
+        if (vector - before)[:, :labels].abs().max() <= 2 * _OTHER_SCENE:
+            vector = vector.lerp(before, keep)
+        self._vector = vector
+        return vector
 
     def _judge(self, visible: np.ndarray, thermal: np.ndarray,
                between: Callable[[], None] = lambda: None) -> Judgement:
@@ -139,12 +151,15 @@ class Fuser:
         measures = [visible_statistics(visible)]
         between()
         measures.append(thermal_statistics(thermal))
-        between()
-        views = np.stack([guidance_view(visible), guidance_view(thermal)])
-        views = torch.from_numpy(views).permute(0, 3, 1, 2)[None].to(self.device)
         measures = torch.from_numpy(np.concatenate(measures))[None].to(self.device)
+        features = []
+        for image in (visible, thermal):
+            between()
+            view = torch.from_numpy(guidance_view(image)).permute(2, 0, 1)[None, None]
+            with self._judging, torch.inference_mode(), self._autocast():
+                features.append(self._guidance.encode(view.to(self.device)))
         with self._judging, torch.inference_mode(), self._autocast():
-            return self._guidance(views, measures)
+            return self._guidance.read(torch.cat(features), measures)
 
     def fuse(self, visible: np.ndarray, thermal: np.ndarray,
              outputs: tuple[str, ...] = ('fused',)) -> Fusion:
@@ -172,8 +187,8 @@ class Fuser:
         """Return the network's pictures on the way, if it has any: name -> uint8 HxWx3 or HxW."""
         visible, thermal = _checked(visible, thermal)
         size = thermal.shape
-        with torch.inference_mode(), self._autocast():
-            found = self._network.stages(*self._tensors(visible, thermal))
+        with torch.inference_mode(), self._swap, self._autocast():
+            found = self._network.stages(*self._tensors(visible, thermal), self._state)
         return {name: _image(x.mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1), size)
                 for name, x in found.items()}
 

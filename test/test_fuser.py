@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
 from degfusion_ros import Fuser, FuserError
 from degfusion_ros.fuser import ENGINES, OUTPUTS, THERMAL_LABELS, VISIBLE_LABELS
@@ -46,6 +47,24 @@ def test_refresh_names_every_label_and_steers(fuser):
     assert told.vector.shape == (512,) and told.vector.dtype == np.float32
     assert told.visible_labels and told.thermal_labels
     assert (fuser.fuse(visible, thermal).fused != before).any()
+
+
+def test_what_steers_is_steadied_unless_the_scene_is_another(fuser):
+    labels = len(VISIBLE_LABELS) + len(THERMAL_LABELS)
+    visible, thermal = _pair(120, 160)
+    told = [torch.from_numpy(fuser.refresh(*pair, keep=0.5).vector) for pair in
+            ((visible, thermal), (visible // 2 + 60, thermal // 2 + 60))]
+    before, after = (vector[:labels] / 2 for vector in told)
+    alike = (after - before).abs().max() <= 0.25
+    torch.testing.assert_close(fuser._vector[0], told[1].lerp(told[0], 0.5 if alike else 0.0),
+                               atol=1e-5, rtol=1e-4)
+    still = fuser._vector
+    near = still + 0.1
+    torch.testing.assert_close(fuser._steadied(near, 0.5), still + 0.05)
+    far = still.clone()
+    far[0, 3] += 0.6
+    assert torch.equal(fuser._steadied(far, 0.5), far)
+    assert torch.equal(fuser._steadied(near, 0.0), near)
 
 
 def test_16_bit_and_float_thermal_mean_the_same_picture(fuser):

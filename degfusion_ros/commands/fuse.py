@@ -22,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     parser.add_argument('--precision', default='auto',
                         help='auto, float32, bfloat16 or float16')
+    parser.add_argument('--smoothing', type=float, default=0.0,
+                        help='for a video: share of the last judgement kept in the next (0)')
     parser.add_argument('--debug', action='store_true',
                         help='also write debug/STEM/: t(x), A and every stage of the enhancement')
 
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     for stem, paths in track(pairs.items(), description='fusing'):
         try:
             visible, thermal = read_pair(*paths)
-            told = fuser.refresh(visible, thermal)
+            told = fuser.refresh(visible, thermal, keep=args.smoothing)
             fusion = fuser.fuse(visible, thermal, OUTPUTS)
         except (ValueError, RuntimeError) as error:
             print(f'fuse: {stem}: {error}', file=sys.stderr)

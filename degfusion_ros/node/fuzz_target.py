@@ -49,7 +49,7 @@ class Checker:
         return SimpleNamespace(**{name: made[name] if name in outputs else None for name in made})
 
     def refresh(self, visible: np.ndarray, thermal: np.ndarray,
-                between: Callable[[], None]) -> SimpleNamespace:
+                between: Callable[[], None], keep: float) -> SimpleNamespace:
         """Find nothing wrong."""
         self.fuse(visible, thermal)
         return SimpleNamespace(visible={'fog': 0.0}, thermal={'noise': 0.0},

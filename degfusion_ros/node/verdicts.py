@@ -33,7 +33,8 @@ class Verdicts:
     def __call__(self, sight: Sight) -> None:
         """Refresh the fuser's weights from a pair and publish what was seen in it."""
         with self._health.stages.measure('judge'):
-            found = self._fuser.refresh(sight.visible, sight.thermal, self._gaps.wait)
+            found = self._fuser.refresh(sight.visible, sight.thermal, self._gaps.wait,
+                                        self._settings['degradation.smoothing'])
         judged = {}
         with self._lock:
             for modality in MODALITIES:
