@@ -15,7 +15,7 @@ from degfusion_ros.models.tg_ecnet import TgEcnet
 from degfusion_ros.models.tg_experts import balance_loss, Gated
 
 _LOW_LIGHT = LABELS['visible'].index('low_light')
-_NIGHT = 12.0       # times artefacts of the darkest frames count more
+_NIGHT = 5.0        # times artefacts of the darkest frames count more
 
 
 class Restoration(nn.Module):
