@@ -25,13 +25,12 @@ from degfusion_ros.models.choice import (
 from degfusion_ros.models.engine import EngineError, OnnxNetwork
 from degfusion_ros.models.guidance import Guidance, Judgement, VECTOR_SIZE
 from degfusion_ros.models.labels import LABELS, THERMAL_LABELS, VISIBLE_LABELS
-from degfusion_ros.models.network import FusionNetwork, unit
+from degfusion_ros.models.network import FusionNetwork, OUTPUTS, unit
 from degfusion_ros.models.recorded import Recorded
 
 __all__ = ['Degradation', 'ENGINES', 'find_model', 'Fuser', 'FuserError', 'Fusion', 'OUTPUTS',
            'THERMAL_LABELS', 'VISIBLE_LABELS']
 
-OUTPUTS = ('fused', 'visible', 'thermal')
 WARM = (OUTPUTS, ('fused',))      # what is asked for as a rule
 SMALLEST = 32
 # A label is active from even odds on; all labels below even odds, with one near it, is 'unsure'.
@@ -187,8 +186,10 @@ class Fuser:
         """Return the network's pictures on the way, if it has any: name -> uint8 HxWx3 or HxW."""
         visible, thermal = _checked(visible, thermal)
         size = thermal.shape
-        with torch.inference_mode(), self._swap, self._autocast():
-            found = self._network.stages(*self._tensors(visible, thermal), self._state)
+        with self._swap:
+            state = self._state
+        with torch.inference_mode(), self._autocast():
+            found = self._network.stages(*self._tensors(visible, thermal), state)
         return {name: _image(x.mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1), size)
                 for name, x in found.items()}
 

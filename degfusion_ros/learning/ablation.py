@@ -15,10 +15,9 @@ import torch
 
 from degfusion_ros.models.dgmoe import DgMoe, TASKS
 from degfusion_ros.models.experts import DGME, EXPERTS, Gates
-from degfusion_ros.models.network import FusionNetwork, Outputs
+from degfusion_ros.models.network import FusionNetwork, OUTPUTS, Outputs
 
 PARTS = ('encoder', *TASKS)
-OUTPUTS = ('fused', 'visible', 'thermal')
 
 
 class Ablated(FusionNetwork):

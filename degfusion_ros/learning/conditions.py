@@ -58,8 +58,10 @@ def degrade_visible(rgb: np.ndarray, severities: dict[str, float], rng: np.rando
             rgb = d.fog(rgb, severity, d.scene_depth(rgb, rng) if depth is None else depth, rng)
             continue
         lit = label == 'low_light' and severity > 0.3 and rng.random() < _LAMPS
-        lamps = d.lamplight(rgb, rng) if lit else 0.0
-        rgb = (getattr(d, label)(rgb, severity, rng) + lamps).clip(0, 1)
+        lamps = d.lamplight(rgb, rng) if lit else None
+        rgb = getattr(d, label)(rgb, severity, rng)
+        if lit:
+            rgb = (rgb + lamps).clip(0, 1)
     return rgb
 
 

@@ -14,9 +14,8 @@ from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import DgMoe, TASKS
 from degfusion_ros.models.enhancement import FACTOR
 from degfusion_ros.models.experts import balance_loss, mutual_information
-from degfusion_ros.models.network import pack
+from degfusion_ros.models.network import OUTPUTS, pack
 
-OUTPUTS = ('fused', 'visible', 'thermal')
 REFILL = 8      # steps between refills: judging many frames at once is far cheaper
 
 

@@ -125,9 +125,10 @@ class VisibleEnhancement(nn.Module):
             dry = torch.addcmul(rain.float(), bright, 1 + _kept(self.omega[2]))
             return dry, dry
         pictures = torch.float32, dtype, *([torch.float32] if keep else [])
+        maps = torch.cat([1 / t, r], dim=1)
         bright, base, *dehazed = banded(
-            brighten, image, *(over_cells(torch.cat([1 / t, r], dim=1), kernel)
-                               for kernel in (self.spread_t, self.spread_r)), dtypes=pictures)
+            brighten, image, over_cells(maps, self.spread_t), over_cells(maps, self.spread_r),
+            dtypes=pictures)
         dry = bright
         if 'derain' in self.stages:
             dry, base = banded(derain, bright, self.rain(base), dtypes=(torch.float32, dtype))

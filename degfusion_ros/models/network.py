@@ -10,6 +10,7 @@ from torch import nn
 from degfusion_ros.models.layers import eager
 
 BAND = 24           # rows that `banded` works on at a time
+OUTPUTS = ('fused', 'visible', 'thermal')
 State = object      # what `steer` decides: tensors in lists, dicts and named tuples
 
 
