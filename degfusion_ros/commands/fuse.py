@@ -22,10 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     parser.add_argument('--precision', default='auto',
                         help='auto, float32, bfloat16 or float16')
-    parser.add_argument('--smoothing', type=float, default=0.0,
+    parser.add_argument('--smoothing', type=_share, default=0.0,
                         help='for a video: share of the last judgement kept in the next (0)')
     parser.add_argument('--debug', action='store_true',
                         help='also write debug/STEM/: t(x), A and every stage of the enhancement')
+
+
+def _share(text: str) -> float:
+    if not 0 <= (share := float(text)) < 1:
+        raise argparse.ArgumentTypeError(f'{text}: give 0 (nothing kept) to below 1')
+    return share
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,15 +5,16 @@ import json
 
 import cv2
 import numpy as np
+import pytest
 
 from degfusion_ros.__main__ import main
 
 
-def _fuse(root, output, model) -> int:
+def _fuse(root, output, model, *more) -> int:
     street = root / 'street'
     return main(['fuse', '--visible', str(street / 'visible'), '--thermal',
                  str(street / 'thermal'), '--output', str(output), '--model', str(model),
-                 '--device', 'cpu', '--precision', 'float32'])
+                 '--device', 'cpu', '--precision', 'float32', *more])
 
 
 def test_every_pair_gets_three_pictures_and_a_line(pair_root, tmp_path, any_model):
@@ -29,6 +30,16 @@ def test_every_pair_gets_three_pictures_and_a_line(pair_root, tmp_path, any_mode
     assert {t['name'] for t in told} == stems
     assert set(told[0]['visible']) == {'fog', 'low_light', 'overexposure', 'rain', 'noise', 'blur'}
     assert not list((tmp_path / 'out').rglob('*.part'))
+
+
+def test_smoothing_joins_the_frames_of_a_video(pair_root, tmp_path, tiny_model, capsys):
+    for name, share in (('alone', '0'), ('joined', '0.9')):
+        assert _fuse(pair_root, tmp_path / name, tiny_model, '--smoothing', share) == 0
+    last = [cv2.imread(str(tmp_path / name / 'fused/011.png')) for name in ('alone', 'joined')]
+    assert (last[0] != last[1]).any()
+    with pytest.raises(SystemExit) as ended:
+        _fuse(pair_root, tmp_path / 'refused', tiny_model, '--smoothing', '1.5')
+    assert ended.value.code == 2 and '1.5: give 0' in capsys.readouterr().err
 
 
 def test_a_bad_pair_is_named_and_costs_no_other(pair_root, tmp_path, tiny_model, capsys):

@@ -95,4 +95,4 @@ def test_lamps_only_add_light_and_most_near_themselves():
     for seed in range(8):
         added = degradations.lamplight(scene, np.random.default_rng(seed))
         assert added.shape == scene.shape and added.min() >= 0
-        assert added.max() > 4 * np.median(added) or added.min() > 0.05
+        assert added.max() > 1.5 * np.median(added)

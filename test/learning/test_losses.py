@@ -38,7 +38,7 @@ def test_edges_are_lost_by_blur_and_by_averaging_and_kept_by_the_stronger_source
     kept, mixed, blurred = (losses.edge_loss(x, *pair)
                             for x in (visible, (visible + thermal) / 2, soft))
     assert losses.edge_loss(visible, visible, visible) < 0.02
-    assert kept < mixed < 1 and kept < blurred < 1
+    assert kept < blurred < mixed < 1      # an average halves every edge
 
 
 def test_averaging_loses_warm_targets_and_the_maximum_keeps_them():
