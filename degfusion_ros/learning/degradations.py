@@ -88,16 +88,23 @@ def _streaks(shape: tuple[int, int], density: float, length: int, angle: float, 
 
 
 def rain(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Add bright streaks of two distances, all of one slant, and a thin veil of far drops."""
+    """
+    Add bright streaks of two distances, all of one slant, and a thin veil of far drops.
+
+    The shutter's time decides between short dashes and long threads; severity, how much of the
+    frame they cover.
+    """
     k = _scale(rgb)
-    angle = rng.normal(0, 0.25)
+    angle = rng.normal(0, 0.3)
+    reach = 9 * 6 ** rng.random() * k
     layer = np.zeros(rgb.shape[:2], np.float32)
     for near in (0.0, 1.0):
-        length = max(int(rng.uniform(9, 18) * (1 + 1.2 * near) * k), 3)
-        density = _lerp(0.0008, 0.011, severity) * rng.uniform(0.6, 1.4) / (1 + 2.5 * near) / k
+        length = max(int(reach * rng.uniform(0.7, 1.4) * (1 + near)), 3)
+        covered = _lerp(0.011, 0.15, severity) * rng.uniform(0.6, 1.4) / (1 + 2.5 * near)
         width = rng.uniform(0.0, 0.5) + 0.4 * near * rng.random()
-        layer += _streaks(rgb.shape[:2], density, length, angle + rng.normal(0, 0.03), width, rng)
-    strength = _lerp(0.25, 0.75, severity) * rng.uniform(0.7, 1.3) * min(severity / 0.05, 1.0)
+        layer += _streaks(rgb.shape[:2], covered / length, length,
+                          angle + rng.normal(0, 0.03), width, rng)
+    strength = _lerp(0.25, 0.75, severity) * rng.uniform(0.6, 1.3) * min(severity / 0.05, 1.0)
     layer = np.minimum(layer * strength, 0.9)[..., None]
     light = np.float32(rng.uniform(0.7, 1.0))
     veil = severity * rng.uniform(0, 0.2)

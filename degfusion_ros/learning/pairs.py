@@ -91,7 +91,7 @@ class DegradedStream(IterableDataset):
         visible, thermal = augment(*self.pairs[rng.integers(len(self.pairs))], self.size, rng)
         if rng.random() < 0.3:
             thermal = misplaced(thermal, rng)
-        condition = conditions.draw(rng)
+        condition = conditions.with_faint_noise(conditions.draw(rng), rng)
         bad_visible = conditions.to_bytes(
             conditions.degrade_visible(visible, condition.visible, rng))
         bad_thermal = conditions.to_bytes(

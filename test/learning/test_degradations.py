@@ -57,6 +57,38 @@ def test_darkness_comes_by_gain_or_by_gamma_but_keeps_as_much_of_mid_grey():
     assert ratios.min() < 2.1 and ratios.max() > 3.2
 
 
+def test_rain_comes_in_dashes_and_in_threads_but_covers_as_much():
+    grey = np.full((240, 240, 3), 0.3, np.float32)
+    covered, long = [], []
+    for seed in range(30):
+        streaks = (_apply('rain', grey, 0.6, seed).mean(axis=2) > 0.42).astype(np.uint8)
+        heights = cv2.connectedComponentsWithStats(streaks)[2][1:, cv2.CC_STAT_HEIGHT]
+        covered.append(streaks.mean())
+        long.append(np.percentile(heights, 80) if len(heights) else 0)
+    assert max(long) > 3 * np.percentile(long, 10)
+    assert abs(np.corrcoef(covered, long)[0, 1]) < 0.7
+
+
+def test_dark_and_weak_frames_are_grainy_more_often_than_not():
+    rng, found = np.random.default_rng(2), []
+    told = conditions.Condition({'low_light': 0.5}, {'low_contrast': 0.5, 'stripe': 0.4})
+    for _ in range(200):
+        both = conditions.with_faint_noise(told, rng)
+        assert both.visible['low_light'] == 0.5 and both.thermal['stripe'] == 0.4
+        found += [both.visible.get('noise', 0), both.thermal.get('noise', 0)]
+    assert 0.5 < np.mean(np.array(found) > 0) < 0.7
+    assert max(found) <= 0.4 and min(x for x in found if x) < 0.05
+
+
+@settings(max_examples=30, deadline=None)
+@given(noise=st.floats(0.2, 1), seed=st.integers(0, 2 ** 31))
+def test_noise_that_is_there_stays_and_bright_frames_stay_clean(noise, seed):
+    rng = np.random.default_rng(seed)
+    for told in (conditions.Condition({'low_light': 1.0, 'noise': noise}, {'noise': noise}),
+                 conditions.Condition({'fog': 0.5}, {'stripe': 0.5})):
+        assert conditions.with_faint_noise(told, rng) == told
+
+
 def test_stripes_run_along_columns():
     thermal = np.full((64, 96), 0.5, np.float32)
     columns = [_apply('stripe', thermal, 0.7, seed) for seed in range(20)]
