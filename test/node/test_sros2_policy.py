@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 from rclpy.parameter import Parameter
-from rig import EchoFuser, Spun
+from rig import EchoFuser, Spun, wait_for
 
 from degfusion_ros.node.fusion_node import FusionNode
 
@@ -54,10 +54,13 @@ def test_the_policy_is_what_the_node_opens(ros, transport):
             query = getattr(node, f'get_{what}_names_and_types_by_node')
             return {name for name, _ in query('fusion_node', '/')}
 
+        # the graph tells of an endpoint a moment after it is made
+        wait_for(lambda: opened('publisher') >= allowed('topic', 'publish'), 'the publishers')
         assert opened('publisher') == allowed('topic', 'publish')
         reads = allowed('topic', 'subscribe')
         unused = {name.removesuffix('/compressed') for name in COMPRESSED} \
             if transport == 'compressed' else COMPRESSED
+        wait_for(lambda: opened('subscriber') >= reads - unused, 'the subscriptions')
         assert opened('subscriber') == reads - unused
         assert opened('service') <= allowed('service', 'reply')
         assert allowed('service', 'reply') - opened('service') <= {
