@@ -84,8 +84,11 @@ class Fuser:
         self._recordable = network.recordable
         self._guidance = guidance.eval().requires_grad_(False).to(device)
         self._swap, self._judging = threading.Lock(), threading.Lock()
-        self._vector = torch.zeros(1, VECTOR_SIZE, device=device)
-        self._steer(self._vector)
+        # d_deg and what steers, of the last judgement
+        self._vector: torch.Tensor | None = None
+        self._gate: torch.Tensor | None = None
+        with torch.inference_mode():
+            self._steer(self._network.gate(torch.zeros(1, VECTOR_SIZE, device=device), None, None))
 
     @classmethod
     def load(cls, model: str | Path = 'dgmoe', device: str = 'auto', precision: str = 'auto',
@@ -115,9 +118,10 @@ class Fuser:
         Judge a pair (images as in `fuse`) and steer all later frames by it.
 
         `between` is called between its steps, which take 4 to 9 ms each: whoever fuses in another
-        thread may let them wait for a gap between two frames. `keep`, 0 to 1, is the share of the
-        vector before that still steers, against flicker; a scene that is judged to be another
-        (a severity is off by a quarter) is not mixed with the last.
+        thread may let them wait for a gap between two frames. `keep`, 0 to 1, is the share of what
+        steered before (the vector, or a network's own prompts) that still does, against flicker; a
+        scene that is judged to be another (a severity is off by a quarter) is not mixed with the
+        last.
         """
         visible, thermal = _checked(visible, thermal)
         # One thread: a second pool would outnumber the cores, and OpenMP then puts all waiting
@@ -127,7 +131,7 @@ class Fuser:
             told = self._judge(visible, thermal, between)
             pair = self._tensors(visible, thermal)
             between()
-            self._steer(self._steadied(told.vector.float(), keep), *pair)
+            self._steer(self._steadied(told.vector.float(), *pair, keep))
             if self._recordable:
                 with torch.inference_mode(), self._autocast():
                     self._frames.record_what_pays(*pair, self._state)
@@ -135,13 +139,17 @@ class Fuser:
             _use_threads(self._threads)
         return _degradation(told)
 
-    def _steadied(self, vector: torch.Tensor, keep: float) -> torch.Tensor:
+    def _steadied(self, vector: torch.Tensor, visible: torch.Tensor, thermal: torch.Tensor,
+                  keep: float) -> torch.Tensor:
         before, labels = self._vector, len(VISIBLE_LABELS) + len(THERMAL_LABELS)
-        # the first entries of d_deg are twice the severities
-        if (vector - before)[:, :labels].abs().max() <= 2 * _OTHER_SCENE:
-            vector = vector.lerp(before, keep)
-        self._vector = vector
-        return vector
+        with torch.inference_mode():
+            gate = self._network.gate(vector, visible, thermal)
+            # the first entries of d_deg are twice the severities
+            if before is not None and \
+                    (vector - before)[:, :labels].abs().max() <= 2 * _OTHER_SCENE:
+                vector, gate = vector.lerp(before, keep), gate.lerp(self._gate, keep)
+        self._vector, self._gate = vector, gate
+        return gate
 
     def _judge(self, visible: np.ndarray, thermal: np.ndarray,
                between: Callable[[], None] = lambda: None) -> Judgement:
@@ -211,10 +219,9 @@ class Fuser:
                 with torch.inference_mode(), self._autocast():
                     self._frames.record(*self._tensors(visible, thermal), self._state, outputs)
 
-    def _steer(self, vector: torch.Tensor, visible: torch.Tensor | None = None,
-               thermal: torch.Tensor | None = None) -> None:
+    def _steer(self, gate: torch.Tensor) -> None:
         with torch.inference_mode():
-            state = self._network.steer(vector, visible, thermal, self._dtype)
+            state = self._network.decide(gate, self._dtype)
         with self._swap:
             self._state = state
 

@@ -52,6 +52,7 @@ def test_refresh_names_every_label_and_steers(fuser):
 def test_what_steers_is_steadied_unless_the_scene_is_another(fuser):
     labels = len(VISIBLE_LABELS) + len(THERMAL_LABELS)
     visible, thermal = _pair(120, 160)
+    fuser._vector = None
     told = [torch.from_numpy(fuser.refresh(*pair, keep=0.5).vector) for pair in
             ((visible, thermal), (visible // 2 + 60, thermal // 2 + 60))]
     before, after = (vector[:labels] / 2 for vector in told)
@@ -60,11 +61,26 @@ def test_what_steers_is_steadied_unless_the_scene_is_another(fuser):
                                atol=1e-5, rtol=1e-4)
     still = fuser._vector
     near = still + 0.1
-    torch.testing.assert_close(fuser._steadied(near, 0.5), still + 0.05)
+    pair = fuser._tensors(visible, thermal)
+
+    def steadied(vector, keep):
+        fuser._steadied(vector, *pair, keep)
+        return fuser._vector
+    torch.testing.assert_close(steadied(near, 0.5), still + 0.05)
     far = still.clone()
     far[0, 3] += 0.6
-    assert torch.equal(fuser._steadied(far, 0.5), far)
-    assert torch.equal(fuser._steadied(near, 0.0), near)
+    assert torch.equal(steadied(far, 0.5), far)
+    assert torch.equal(steadied(near, 0.0), near)
+
+
+def test_prompts_of_its_own_are_steadied_too(tiny_tg_ecnet):
+    fuser, (visible, thermal) = Fuser.load(tiny_tg_ecnet, 'cpu', 'float32'), _pair(96, 128)
+    fuser.refresh(visible, thermal, keep=0.5)
+    first = fuser._gate
+    own = fuser._network.gate(fuser._vector, *fuser._tensors(visible // 4, thermal))
+    fuser._steadied(fuser._vector, *fuser._tensors(visible // 4, thermal), 0.25)
+    torch.testing.assert_close(fuser._gate, own.lerp(first, 0.25))
+    assert not torch.allclose(own, first)
 
 
 def test_16_bit_and_float_thermal_mean_the_same_picture(fuser):

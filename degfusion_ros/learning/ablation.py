@@ -44,10 +44,9 @@ class Ablated(FusionNetwork):
                 for block in self.network.blocks(part):
                     block.forward = partial(_routed, block)
 
-    def steer(self, vector: torch.Tensor, visible: torch.Tensor | None,
-              thermal: torch.Tensor | None, dtype: torch.dtype) -> dict[str, list]:
+    def decide(self, gate: torch.Tensor, dtype: torch.dtype) -> dict[str, list]:
         """Choose the experts for one vector (1 x 512), folded or to be run one by one."""
-        vector = vector.float() if self.guided else torch.zeros_like(vector, dtype=torch.float32)
+        vector = gate.float() if self.guided else torch.zeros_like(gate, dtype=torch.float32)
         if self.folded:
             return self.network.route(vector, self.experts)
         state = self.network.state(vector)

@@ -34,7 +34,7 @@ def in_form(network: nn.Module, form: str, dtype: torch.dtype) -> nn.Module:
         if isinstance(block, DGME):
             network.set_submodule(name, wrap(block, dtype))
     network.recordable = form == 'dense'    # which experts run is decided in every frame
-    network.steer = (lambda *given: _routes(network, *given)) if form == 'routed' else \
+    network.decide = (lambda *given: _routes(network, *given)) if form == 'routed' else \
         (lambda vector, *given: {'contrast': network.contrast(vector), **{
             part: [torch.empty(0)] * len(routers) for part, routers in network.routers.items()}})
     return network
@@ -79,7 +79,7 @@ def _folded(block: DGME) -> Folded:
     return block.fold(router.eval()(torch.zeros(1, 1)), state)
 
 
-def _routes(network: nn.Module, vector: torch.Tensor, visible: object, thermal: object,
+def _routes(network: nn.Module, vector: torch.Tensor,
             dtype: torch.dtype) -> dict[str, list[_Route]]:
     state = network.state(vector.float()).to(dtype)
     routes = {part: [_Route(router, vector, state, max(0, task - 1)) for router in routers]

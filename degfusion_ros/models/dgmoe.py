@@ -103,12 +103,11 @@ class DgMoe(FusionNetwork):
         """Return how far the thermal contrast is to be stretched, 0..1, for N vectors: N."""
         return (vectors[:, _LOW_CONTRAST].float() / _FAINTEST).clamp(0, 1)
 
-    def steer(self, vector: torch.Tensor, visible: torch.Tensor | None,
-              thermal: torch.Tensor | None, dtype: torch.dtype) -> State:
-        """Fold for one vector (1 x 512), cast once and not once a frame; the images don't count."""
+    def decide(self, gate: torch.Tensor, dtype: torch.dtype) -> State:
+        """Fold for one vector (1 x 512), cast once and not once a frame."""
         return {part: folded if part == 'contrast' else
                 [Folded(*(_static(t, dtype) for t in f)) for f in folded]
-                for part, folded in self.route(vector).items()}
+                for part, folded in self.route(gate).items()}
 
     def at(self, dtype: torch.dtype) -> 'DgMoe':
         """Cast what runs every frame, once; what is folded stays in float32."""

@@ -122,10 +122,14 @@ class OnnxNetwork(FusionNetwork):
         self._runtime, _ = _runtime(providers)
         self._sessions: dict[tuple[int, int], tuple[object, list[str]]] = {}
 
-    def steer(self, vector: torch.Tensor, visible: torch.Tensor | None,
-              thermal: torch.Tensor | None, dtype: torch.dtype) -> dict[str, object]:
+    def gate(self, vector: torch.Tensor, visible: torch.Tensor | None,
+             thermal: torch.Tensor | None) -> torch.Tensor:
+        """Judge as the network does."""
+        return self.network.gate(vector, visible, thermal)
+
+    def decide(self, gate: torch.Tensor, dtype: torch.dtype) -> dict[str, object]:
         """Fold, in float32, into what the sessions are fed: {name: OrtValue}."""
-        state = self.network.steer(vector, visible, thermal, torch.float32)
+        state = self.network.decide(gate, torch.float32)
         return {name: self._value(tensor) for name, tensor in leaves(state).items()}
 
     def forward(self, visible: torch.Tensor, thermal: torch.Tensor, state: dict[str, object],

@@ -31,16 +31,29 @@ class FusionNetwork(nn.Module):
         """Get ready to run every frame in `dtype`, once; autocast does the rest."""
         return self
 
-    def steer(self, vector: torch.Tensor, visible: torch.Tensor | None,
-              thermal: torch.Tensor | None, dtype: torch.dtype) -> State:
+    def gate(self, vector: torch.Tensor, visible: torch.Tensor | None,
+             thermal: torch.Tensor | None) -> torch.Tensor:
         """
-        Decide for all later frames; slow, off the frame's path.
+        Return the numbers that steer, which may be mixed with those of the judgement before.
 
         `vector` is d_deg, 1 x 512 float32, of the pair `visible` (1 x 3 x H x W) and `thermal`
-        (1 x 1 x H x W), uint8; None where no pair was judged yet. The State's tensors are `dtype`;
-        its structure and their shapes are always the same.
+        (1 x 1 x H x W), uint8; None where no pair was judged yet. It steers by itself, unless a
+        network judges the pair on its own.
+        """
+        return vector
+
+    def decide(self, gate: torch.Tensor, dtype: torch.dtype) -> State:
+        """
+        Decide for all later frames by what `gate` returned; slow, off the frame's path.
+
+        The State's tensors are `dtype`; its structure and their shapes are always the same.
         """
         raise NotImplementedError
+
+    def steer(self, vector: torch.Tensor, visible: torch.Tensor | None,
+              thermal: torch.Tensor | None, dtype: torch.dtype) -> State:
+        """Decide by one pair alone, see `gate` and `decide`."""
+        return self.decide(self.gate(vector, visible, thermal), dtype)
 
     def forward(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
                 outputs: tuple[str, ...] = ('fused',)) -> 'Outputs':

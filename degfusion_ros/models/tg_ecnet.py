@@ -158,16 +158,20 @@ class TgEcnet(FusionNetwork):
                            for experts, gated in zip(mixtures, gates[-1])]
         return state, gates
 
-    def steer(self, vector: torch.Tensor, visible: torch.Tensor | None,
-              thermal: torch.Tensor | None, dtype: torch.dtype) -> State:
+    def gate(self, vector: torch.Tensor, visible: torch.Tensor | None,
+             thermal: torch.Tensor | None) -> torch.Tensor:
         """
-        Judge a pair (1 x 3 and 1 x 1 x H x W, uint8 or 0..1) for all later frames.
+        Judge a pair (1 x 3 and 1 x 1 x H x W, uint8 or 0..1): its prompts, 2 x P.
 
-        TG-ECNet's own prompts take the place of the degradation `vector`, which it doesn't read.
-        Without a pair grey images are judged.
+        They take the place of the degradation `vector`, which TG-ECNet doesn't read. Without a
+        pair grey images are judged.
         """
         views = torch.stack([_view(x) for x in (visible, thermal)])[None].to(vector.device)
-        state, _ = self.steering(self.prompt(views))
+        return self.prompt(views)
+
+    def decide(self, gate: torch.Tensor, dtype: torch.dtype) -> State:
+        """Fold the experts that the prompts of one pair choose."""
+        state, _ = self.steering(gate)
         return {name: part if name == 'tone' else pytree.tree_map(lambda t: _static(t, dtype), part)
                 for name, part in state.items()}
 
