@@ -27,11 +27,9 @@ def tiny_model(tmp_path_factory):
     from degfusion_ros.models.guidance import Guidance
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp('model') / 'tiny.safetensors'
-    network = DgMoe(visible=(16, 16, 16, 16), thermal=(16, 16, 16, 16), decoder=(16, 16, 16, 16),
-                    decoder_blocks=(1, 1, 1, 1))
-    for heads in network.heads.values():     # a fresh head changes nothing: make it tell
-        for head in heads:
-            torch.nn.init.normal_(head.weight, std=0.03)
+    network = DgMoe((16, 16, 16, 16))
+    for head in network.heads.values():     # a fresh head changes nothing: make it tell
+        torch.nn.init.normal_(head.weight, std=0.03)
     guidance = Guidance()
     checkpoint.save(path, network.kind, network.state_dict(), guidance.state_dict(),
                     network.config, 0, guidance.clip_name)

@@ -13,11 +13,9 @@ from functools import partial
 import numpy as np
 import torch
 
-from degfusion_ros.models.dgmoe import DgMoe, TASKS
+from degfusion_ros.models.dgmoe import DgMoe, PARTS
 from degfusion_ros.models.experts import DGME, EXPERTS, Gates
 from degfusion_ros.models.network import FusionNetwork, OUTPUTS, Outputs
-
-PARTS = ('encoder', *TASKS)
 
 
 class Ablated(FusionNetwork):
@@ -40,8 +38,8 @@ class Ablated(FusionNetwork):
             for stage in (self.network.enhance_visible, self.network.enhance_thermal):
                 stage.stages = set()
         if not folded:
-            for part in ('encoder', 'fusion'):      # the decoder's blocks serve both tasks
-                for block in self.network.blocks(part):
+            for block in self.network.modules():
+                if isinstance(block, DGME):
                     block.forward = partial(_routed, block)
 
     def decide(self, gate: torch.Tensor, dtype: torch.dtype) -> dict[str, list]:
@@ -50,9 +48,9 @@ class Ablated(FusionNetwork):
         if self.folded:
             return self.network.route(vector, self.experts)
         state = self.network.state(vector)
-        routes = {part: [(router(vector), state, max(PARTS.index(part) - 1, 0))
-                         for router in self.network.routers[part]] for part in PARTS}
-        return {'contrast': self.network.contrast(vector), **routes}
+        routes = {part: [(router(vector), state, task) for router in self.network.routers[part]]
+                  for part, task in PARTS.items()}
+        return {'judged': self.network.judged(vector), **routes}
 
     def forward(self, visible: torch.Tensor, thermal: torch.Tensor, state: dict[str, list],
                 outputs: tuple[str, ...] = ('fused',)) -> Outputs:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from degfusion_ros.models.dgmoe import PARTS
 from degfusion_ros.models.experts import DGME, Folded, Router
 from degfusion_ros.models.layers import conv_add, conv_relu
 
@@ -35,7 +36,7 @@ def in_form(network: nn.Module, form: str, dtype: torch.dtype) -> nn.Module:
             network.set_submodule(name, wrap(block, dtype))
     network.recordable = form == 'dense'    # which experts run is decided in every frame
     network.decide = (lambda *given: _routes(network, *given)) if form == 'routed' else \
-        (lambda vector, *given: {'contrast': network.contrast(vector), **{
+        (lambda vector, *given: {'judged': network.judged(vector), **{
             part: [torch.empty(0)] * len(routers) for part, routers in network.routers.items()}})
     return network
 
@@ -82,6 +83,6 @@ def _folded(block: DGME) -> Folded:
 def _routes(network: nn.Module, vector: torch.Tensor,
             dtype: torch.dtype) -> dict[str, list[_Route]]:
     state = network.state(vector.float()).to(dtype)
-    routes = {part: [_Route(router, vector, state, max(0, task - 1)) for router in routers]
-              for task, (part, routers) in enumerate(network.routers.items())}
-    return {'contrast': network.contrast(vector), **routes}
+    routes = {part: [_Route(router, vector, state, PARTS[part]) for router in routers]
+              for part, routers in network.routers.items()}
+    return {'judged': network.judged(vector), **routes}

@@ -10,12 +10,15 @@ from torch import nn
 from degfusion_ros.learning import losses
 from degfusion_ros.learning.loop import Loop, own_seed, start_from, stream_loader, TrainingError
 from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
+from degfusion_ros.learning.upcycling import upcycle
 from degfusion_ros.models import checkpoint
-from degfusion_ros.models.dgmoe import DgMoe, TASKS
+from degfusion_ros.models.dgmoe import DgMoe
 from degfusion_ros.models.enhancement import FACTOR
 from degfusion_ros.models.experts import balance_loss, mutual_information
 from degfusion_ros.models.network import OUTPUTS, pack
+from degfusion_ros.models.tg_ecnet import TgEcnet
 
+JUDGED_FIRST = 48       # frames that tell which of TG-ECNet's experts are in use
 REFILL = 8      # steps between refills: judging many frames at once is far cheaper
 
 
@@ -41,14 +44,16 @@ class FusionTask(nn.Module):
             (x[:, :3].contiguous(memory_format=torch.channels_last), x[:, 3:]) for x in crops)
         whole = batch['statistics'].repeat_interleave(batch['degraded'].shape[1], dim=0)
         out, enhanced = self.network.enhance_and_fuse(
-            bad_visible, bad_thermal, self.network.route(batch['vector']), self.outputs, whole)
+            bad_visible, bad_thermal, self.network.route(batch['vector'], outputs=self.outputs),
+            self.outputs, whole)
         with torch.autocast(bad_visible.device.type, enabled=False):
             light = losses.luminance(visible)
             table = {
                 'visible': lambda: losses.restoration_loss(out.unpacked('visible'), visible),
                 'thermal': lambda: losses.restoration_loss(out.unpacked('thermal'), thermal),
                 # the paper lets PKDM define its own target; the clean source holds it to the truth
-                'enhanced': lambda: (enhanced.derained - pack(visible, FACTOR)).abs().mean(),
+                'enhanced': lambda: sum((x - pack(light, FACTOR)).abs().mean() for x in
+                                        (enhanced.brightened, enhanced.derained)),
                 **self._router_losses(many)}
             if 'fused' in self.outputs:
                 table |= fused_losses(out.unpacked('fused'), visible, light, thermal,
@@ -58,10 +63,10 @@ class FusionTask(nn.Module):
     def _router_losses(self, many: torch.Tensor) -> losses.Named:
         routers = self.network.routers
         flat = [r for part in routers.values() for r in part]
-        pairs = list(zip(*(routers[t] for t in TASKS)))
+        tasks = list(zip(*(routers[t] for t in OUTPUTS)))
         return {'balance': lambda: sum(balance_loss(r, many) for r in flat) / len(flat),
-                'information': lambda: -sum(mutual_information(p, many)
-                                            for p in pairs) / len(pairs)}
+                'information': lambda: -sum(mutual_information(block, many)
+                                            for block in tasks) / len(tasks)}
 
 
 def fused_losses(rgb: torch.Tensor, visible: torch.Tensor, light: torch.Tensor,
@@ -100,14 +105,14 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
     guidance.eval().requires_grad_(False)
     task = FusionTask(DgMoe(**config['network']).to(memory_format=torch.channels_last),
                       config['losses'])
+    pairs = PairFolders(root=data, **config['data']).load()
     if config.get('start_from'):
-        start_from(Path(config['start_from']), task.network)
+        _start(task.network, Path(config['start_from']), pairs, config['seed'])
     loop = Loop(task, folder, config['lr'], config['steps'], ema=config['ema'],
                 warm_up=config['warm_up'])
     if resume:
         loop.resume()
-    folders = PairFolders(root=data, **config['data'])
-    stream = DegradedStream(folders.load(), own_seed(config['seed']) + loop.step, config['crops'],
+    stream = DegradedStream(pairs, own_seed(config['seed']) + loop.step, config['crops'],
                             config['crop'])
     samples = Reservoir(stream_loader(stream, config['workers']), config['reservoir'],
                         own_seed(config['seed']))
@@ -141,3 +146,17 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
 
     loop.run(step_losses, 'fusion', {config['export_steps']: export})
     return out
+
+
+def _start(network: DgMoe, file: Path, pairs: list, seed: int) -> None:
+    """Go on from a dgmoe, or from a TG-ECNet (see learning.upcycling)."""
+    try:
+        about = checkpoint.read(file)[1]
+    except checkpoint.CheckpointError:
+        about = {}      # start_from tells why
+    if about.get('kind') != TgEcnet.kind:
+        start_from(file, network)
+        return
+    stream = iter(DegradedStream(pairs, seed))
+    upcycle(network, checkpoint.load(file)[0],
+            torch.stack([next(stream)['views'] for _ in range(JUDGED_FIRST)]))

@@ -53,15 +53,17 @@ class Loop:
     """
     One resumable run of optimiser steps.
 
-    Several GPUs or machines take part through `accelerate launch`; the first process writes.
+    Several GPUs or machines take part through `accelerate launch`, several processors through
+    `torchrun`; the first process writes.
     """
 
     def __init__(self, model: torch.nn.Module, folder: Path, lr: float, steps: int,
                  weight_decay: float = 0.01, checkpoint_s: float = 120.0, max_norm: float = 1.0,
                  ema: float = 0.0, warm_up: int = 50):
         # a stage may leave some weights alone
-        self.accelerator = Accelerator(kwargs_handlers=[
-            DistributedDataParallelKwargs(find_unused_parameters=True)])
+        self.accelerator = Accelerator(
+            cpu=not torch.cuda.is_available(),      # else it takes several processes for one each
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
         self.folder, self.steps, self.step = Path(folder), steps, 0
         self.lr = lr
         self._spoilt = 0
@@ -114,7 +116,7 @@ class Loop:
         try:
             torch.save({'model': self.raw.state_dict(), 'optimizer': self.optimizer.state_dict(),
                         'schedule': self.schedule.state_dict(), 'step': self.step,
-                        'ema': self.ema}, part)
+                        'processes': self.accelerator.num_processes, 'ema': self.ema}, part)
             os.replace(part, path)
         except (OSError, RuntimeError) as error:  # torch tells a full disk as a RuntimeError
             part.unlink(missing_ok=True)

@@ -15,44 +15,49 @@ class Colour(nn.Module):
     Fixed convolutions on pictures packed by `factor`, B x 3 factor^2 x h x w, on the matrix units.
 
     A network of few channels cannot tell the noise of 48 numbers a cell. It need not: the eye sees
-    luminance sharply and colour coarsely, so a change is a luminance for every pixel, a colour
-    shift for every cell, and a share by which colour gives way to its smooth surroundings.
+    luminance sharply and colour coarsely. A change of a picture is therefore a luminance for every
+    pixel; a share by which each cell's chroma (RGB less luminance) stays; and three numbers a cell,
+    smooth, that are added.
     """
 
     def __init__(self, factor: int):
         super().__init__()
         self.pixels = factor ** 2
-        self.told = self.pixels + 4         # channels of a change: luminances, colour, share
         eye, luma = torch.eye(self.pixels), torch.tensor([LUMA])
         chroma = torch.eye(3) - luma        # RGB to RGB less luminance
         near = bilinear(factor)[:, 0]       # pixels x 3 x 3 cells
-        shift = torch.einsum('pyx,cd->pcdyx', near, torch.eye(3)).flatten(0, 1)
-        # a share and a shift of four channels: a convolution of one alone takes four times as long
-        share = torch.einsum('pyx,cd->pcdyx', near, torch.eye(4)[3:].expand(3, 4)).flatten(0, 1)
-        both = functional.pad(shift, (0, 0, 0, 0, 0, 1))
+        # both read all four numbers of a cell: one channel alone takes four times as long
+        spread = torch.einsum('pyx,cd->pcdyx', near, torch.eye(4)[1:]).flatten(0, 1)
+        share = torch.einsum('pyx,cd->pcdyx', near, torch.eye(4)[:1].expand(3, 4)).flatten(0, 1)
         for name, kernel in (
                 ('luma', torch.kron(eye, luma)[..., None, None]),
                 ('grey', torch.kron(eye, torch.ones(3, 1))[..., None, None]),
                 ('mean', chroma.repeat(1, self.pixels)[..., None, None] / self.pixels),
-                ('bare', -torch.kron(eye, chroma)[..., None, None]),
-                ('near', shift), ('shift', both), ('share', share)):
+                ('bare', torch.kron(eye, chroma)[..., None, None]),
+                ('spread', spread), ('share', share)):
             self.register_buffer(name, kernel, persistent=False)
 
     def forward(self, packed: torch.Tensor) -> torch.Tensor:
         """Return the luminance of every pixel, B x factor^2 x h x w."""
         return functional.conv2d(*working(packed, self.luma))
 
-    def smoothing(self, packed: torch.Tensor) -> torch.Tensor:
-        """Return what makes a picture's colour the mean of its surroundings, when added to it."""
-        mean = functional.conv2d(*working(packed, self.mean))
-        return conv_add(*working(packed, self.bare), None, over_cells(mean, self.near))
+    def chroma(self, packed: torch.Tensor) -> torch.Tensor:
+        """Return the picture less its luminance, of the same shape."""
+        return functional.conv2d(*working(packed, self.bare))
 
-    def change(self, told: torch.Tensor, smoothing: torch.Tensor) -> torch.Tensor:
-        """Return the change of a picture that B x `told` x h x w tells; `smoothing`: its own."""
-        light, shift, share = told.split([self.pixels, 3, 1], dim=1)
-        cells = torch.cat([shift, share.sigmoid()], dim=1)
-        change = conv_add(*working(light, self.grey), None, over_cells(cells, self.shift))
-        return torch.addcmul(change, over_cells(cells, self.share), smoothing)
+    def coarse(self, packed: torch.Tensor) -> torch.Tensor:
+        """Return the mean chroma of every cell, B x 3 x h x w."""
+        return functional.conv2d(*working(packed, self.mean))
+
+    def change(self, light: torch.Tensor, cells: torch.Tensor,
+               chroma: torch.Tensor) -> torch.Tensor:
+        """
+        Return a change of a picture: `light` + a share of its `chroma` + what is near.
+
+        B x factor^2 x h x w; `cells` (B x 4 x h x w), the share and three numbers, is interpolated.
+        """
+        change = conv_add(*working(light, self.grey), None, over_cells(cells, self.spread))
+        return torch.addcmul(change, over_cells(cells, self.share), chroma)
 
 
 def bilinear(factor: int) -> torch.Tensor:

@@ -3,23 +3,27 @@
 The degradation-guided mixture-of-experts fusion network.
 
 After Scientific Reports 10.1038/s41598-025-24436-3: PKDM, then a dual-branch U-Net of DGME blocks
-with three heads. It works on cells of 4x4 pixels (pixel-unshuffle), where few and wide channels
-keep the processor's matrix units busy and its caches sufficient. Encoder blocks have one router;
-decoder blocks have one for each task, fusion and restoration, over the same experts: a vector
-common to both tasks tells them nothing apart, and the paper's mutual-information term would be
-zero. The decoder therefore runs once per wanted task.
+with three heads. It works on the luminance of cells of 4x4 pixels (pixel-unshuffle), where few
+and wide channels keep the processor's matrix units busy and its caches sufficient; colour is
+changed cell by cell. Both branches share their plain convolutions, one network for two kinds of
+light; their DGME blocks have experts in common too, but a router for each branch. So have the
+decoder's blocks for each task (the fused image and both restored ones): a vector common to all
+tasks tells them nothing apart, and the paper's mutual-information term would be zero. The decoder
+therefore runs once per wanted output.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from degfusion_ros.models.blocks import ConvBlock, TransformerBlock
 from degfusion_ros.models.colour import Colour
 from degfusion_ros.models.enhancement import (
     Enhanced,
     FACTOR,
+    JUDGED,
     STATISTICS,
     ThermalEnhancement,
     VisibleEnhancement,
@@ -28,14 +32,20 @@ from degfusion_ros.models.experts import DGME, Folded, Router, STATE
 from degfusion_ros.models.guidance import VECTOR_SIZE
 from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.layers import conv_add, Doubling, working
-from degfusion_ros.models.network import FusionNetwork, Outputs, pack, Sum, unit, unpack
+from degfusion_ros.models.network import FusionNetwork, OUTPUTS, Outputs, pack, Sum, unit, unpack
 
-TASKS = ('fusion', 'restoration')
-# 'encoder' or a task -> the folded blocks in their order; 'contrast' -> see DgMoe.contrast
+BRANCHES = ('visible_encoder', 'thermal_encoder')
+# part of the network -> which of the common experts of its blocks is its own
+PARTS = {name: i for group in (BRANCHES, OUTPUTS) for i, name in enumerate(group)}
+# a part -> the folded blocks in their order; 'judged' -> N x 10 severities
 State = dict[str, list[Folded] | torch.Tensor]
+Levels = list[torch.Tensor]
 _LOW_CONTRAST = len(VISIBLE_LABELS) + THERMAL_LABELS.index('low_contrast')
-_FAINTEST = 0.6     # in d_deg, where it is twice the judged severity: from 0.3 on it is seen
-_RGB, _GREY = 3 * FACTOR ** 2, FACTOR ** 2
+_FAINTEST = 0.3     # from there on weak contrast is seen
+_GREY = FACTOR ** 2
+_COLOUR = 1, 1, 3   # of the chroma a gain, how much of it gives way to its surroundings', a shift
+_TINT = 8           # what the heads are told of colours
+_HEADS = 4          # of attention
 
 
 class DgMoe(FusionNetwork):
@@ -43,77 +53,87 @@ class DgMoe(FusionNetwork):
 
     kind = 'dgmoe'
 
-    def __init__(self, visible: tuple[int, ...] = (64, 96, 128, 128),
-                 thermal: tuple[int, ...] = (48, 64, 96, 96),
-                 decoder: tuple[int, ...] = (64, 128, 128, 160),
-                 decoder_blocks: tuple[int, ...] = (1, 2, 2, 1)):
+    def __init__(self, widths: tuple[int, ...] = (96, 96, 128, 128),
+                 plain: tuple[int, ...] = (0, 1, 2, 1), decoder: tuple[int, ...] = (2, 1, 1)):
         super().__init__()
-        self.config = {'visible': list(visible), 'thermal': list(thermal),
-                       'decoder': list(decoder), 'decoder_blocks': list(decoder_blocks)}
-        self.multiple = FACTOR * 2 ** (len(visible) - 1)
+        self.config = {'widths': list(widths), 'plain': list(plain), 'decoder': list(decoder)}
+        self.multiple = FACTOR * 2 ** (len(widths) - 1)
         self.enhance_visible, self.enhance_thermal = VisibleEnhancement(), ThermalEnhancement()
         self.colour = Colour(FACTOR)
-        self.stems = nn.ModuleList(nn.Conv2d(n, widths[0], 3, padding=1)
-                                   for n, widths in ((_RGB, visible), (_GREY, thermal)))
         # the camera's own picture too: what PKDM clips is lost in its own
-        self.glance = nn.Conv2d(_RGB, visible[0], 1, bias=False)
-        self.encoders = nn.ModuleList(nn.ModuleList(DGME(c) for c in widths)
-                                      for widths in (visible, thermal))
+        self.stem = nn.Conv2d(2 * _GREY, widths[0], 3, padding=1)
+        self.encoder = nn.ModuleList(DGME(c, len(BRANCHES)) for c in widths)
+        # the coarsest level looks across the whole frame
+        self.plain = nn.ModuleList(nn.Sequential(*(
+            TransformerBlock(c, _HEADS) if i == len(widths) - 1 else ConvBlock(c)
+            for _ in range(n))) for i, (c, n) in enumerate(zip(widths, plain)))
         # The text's pixel-unshuffle of halved channels and its inverse, as one strided convolution
         # each: a superset of them in a fraction of the time.
-        self.downs = nn.ModuleList(nn.ModuleList(nn.Conv2d(a, b, 2, stride=2)
-                                                 for a, b in zip(widths, widths[1:]))
-                                   for widths in (visible, thermal))
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2)
+                                   for a, b in zip(widths, widths[1:]))
         # Eq. 13's concatenation, narrowed: one 1x1 convolution for each branch, added
-        self.skips = nn.ModuleList(nn.ModuleList(
-            nn.Conv2d(c, d, 1, bias=branch == 0) for c, d in zip(widths, decoder))
-            for branch, widths in enumerate((visible, thermal)))
-        self.decoder = nn.ModuleList(nn.ModuleList(DGME(d, len(TASKS)) for _ in range(n))
-                                     for d, n in zip(decoder, decoder_blocks))
-        self.ups = nn.ModuleList(Doubling(b, a) for a, b in zip(decoder, decoder[1:]))
-        # per cell: 16 weights (fusion) or temperatures (restoration), and a change of colour
-        self.heads = nn.ModuleDict({t: nn.ModuleList(
-            nn.Conv2d(decoder[0], n, 3, padding=1) for n in (_GREY, self.colour.told))
-            for t in TASKS})
-        for grey, colour in self.heads.values():
-            for head in (grey, colour):
-                nn.init.normal_(head.weight, std=1e-3)
+        self.skips = nn.ModuleDict({way: nn.ModuleList(nn.ModuleList(
+            nn.Conv2d(c, c, 1, bias=not other) for c in widths) for other in range(n))
+            for way, n in (('fused', 2), ('restored', 1))})
+        self.ups = nn.ModuleDict({way: nn.ModuleList(
+            Doubling(b, a) for a, b in zip(widths, widths[1:])) for way in self.skips})
+        self.decoder = nn.ModuleList(nn.ModuleList(DGME(c, len(OUTPUTS)) for _ in range(n))
+                                     for c, n in zip(widths, decoder))
+        # per cell: 16 weights (fusion), 16 changes of luminance, and a change of colour
+        told = {'fused': 2 * _GREY + sum(_COLOUR), 'visible': _GREY + sum(_COLOUR),
+                'thermal': _GREY}
+        self.heads = nn.ModuleDict({name: nn.Conv2d(widths[0], n, 3, padding=1)
+                                    for name, n in told.items()})
+        self.tints = nn.ModuleDict({name: nn.Conv2d(_TINT, n, 1, bias=False)
+                                    for name, n in told.items() if n > _GREY})
+        for head in (*self.heads.values(), *self.tints.values()):
+            nn.init.normal_(head.weight, std=1e-3)
+            if head.bias is not None:
                 nn.init.zeros_(head.bias)
-            nn.init.constant_(colour.bias[-1:], -4.0)   # at first colour stays as it is
+        for name in self.tints:
+            nn.init.constant_(self.heads[name].bias[-4:-3], -4.0)   # at first colour stays
         self.state = nn.Sequential(nn.Linear(VECTOR_SIZE, STATE), nn.Tanh())
         self.routers = nn.ModuleDict({
-            'encoder': nn.ModuleList(Router(VECTOR_SIZE) for _ in (*visible, *thermal)),
-            **{t: nn.ModuleList(Router(VECTOR_SIZE) for _ in range(sum(decoder_blocks)))
-               for t in TASKS}})
+            part: nn.ModuleList(Router(VECTOR_SIZE) for _ in self.blocks(part))
+            for part in PARTS})
 
     def blocks(self, part: str) -> list[DGME]:
-        """DGME blocks that the routers of `part` ('encoder' or a task) steer, in their order."""
-        return [block for level in (self.encoders if part == 'encoder' else self.decoder)
-                for block in level]
+        """DGME blocks that the routers of `part` (a branch or an output) steer, in their order."""
+        return list(self.encoder) if part in BRANCHES else \
+            [block for level in self.decoder for block in level]
 
-    def route(self, vectors: torch.Tensor, experts: bool = True) -> State:
-        """Fold all blocks for `vectors` (frames x 512); without `experts`, the common ones only."""
+    def route(self, vectors: torch.Tensor, experts: bool = True,
+              outputs: Iterable[str] = OUTPUTS) -> State:
+        """
+        Fold the blocks that `outputs` need for `vectors` (frames x 512).
+
+        Without `experts`, the common ones only.
+        """
         state = self.state(vectors.float())
-        return {'contrast': self.contrast(vectors),
+        return {'judged': self.judged(vectors),
                 **{part: [block.fold(router(vectors), state, task, experts)
                           for block, router in zip(self.blocks(part), self.routers[part])]
-                   for part, task in (('encoder', 0), *((t, i) for i, t in enumerate(TASKS)))}}
+                   for part, task in PARTS.items()
+                   if part in BRANCHES or part in outputs}}
 
-    def contrast(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Return how far the thermal contrast is to be stretched, 0..1, for N vectors: N."""
-        return (vectors[:, _LOW_CONTRAST].float() / _FAINTEST).clamp(0, 1)
+    def judged(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return the severities in N vectors, whose first entries are twice them: N x 10, 0..1."""
+        return (vectors[:, :JUDGED].float() / 2).clamp(0, 1)
 
     def decide(self, gate: torch.Tensor, dtype: torch.dtype) -> State:
         """Fold for one vector (1 x 512), cast once and not once a frame."""
-        return {part: folded if part == 'contrast' else
+        return {part: folded if part == 'judged' else
                 [Folded(*(_static(t, dtype) for t in f)) for f in folded]
                 for part, folded in self.route(gate).items()}
 
     def at(self, dtype: torch.dtype) -> 'DgMoe':
         """Cast what runs every frame, once; what is folded stays in float32."""
-        for module in (self.enhance_visible, self.enhance_thermal, self.colour, self.stems,
-                       self.glance, self.downs, self.skips, self.ups, self.heads):
+        for module in (self.enhance_visible, self.enhance_thermal, self.colour, self.stem,
+                       self.downs, self.skips, self.ups, self.heads, self.tints):
             module.to(dtype)
+        for module in self.plain.modules():
+            if isinstance(module, nn.Conv2d):
+                module.to(dtype)
         self.enhance_visible.air.float()
         self.enhance_thermal.tone.float()
         for module in self.modules():
@@ -134,71 +154,95 @@ class DgMoe(FusionNetwork):
     def stages(self, visible: torch.Tensor, thermal: torch.Tensor,
                state: State) -> dict[str, torch.Tensor]:
         """Return PKDM's pictures, its transmission map and its air light (a picture of it)."""
-        enhanced = self.enhance_visible(pack(visible, FACTOR), debug=True)
-        t = functional.interpolate(enhanced.transmission, scale_factor=FACTOR, mode='bilinear')
-        return {'transmission': t, 'air_light': enhanced.air_light[..., None, None].expand(
-                    -1, -1, *visible.shape[2:]),
-                **{name: unpack(getattr(enhanced, name), FACTOR)
-                   for name in ('dehazed', 'brightened', 'derained')},
-                'sharpened': unpack(self.enhance_thermal(pack(unit(thermal), FACTOR),
-                                                         torch.ones(1)), FACTOR)}
+        original, enhanced = self._enhanced(pack(visible, FACTOR), state, None, debug=True)
+        chroma = self.colour.chroma(original)
+        t = enhanced.transmission
+        large = functional.interpolate(t, scale_factor=FACTOR, mode='bilinear')
+        found = {'transmission': large, 'air_light': enhanced.air_light[..., None, None].expand(
+            -1, -1, *visible.shape[2:])}
+        bright = torch.cat([enhanced.gain, enhanced.shift], dim=1)
+        for name, cells in (('dehazed', bright / (enhanced.gain * t)), ('brightened', bright),
+                            ('derained', bright)):
+            light = getattr(enhanced, name)
+            found[name] = unpack(self.colour.change(light, cells, chroma), FACTOR)
+        sharpened = self.enhance_thermal(pack(unit(thermal), FACTOR), torch.ones(1))
+        return {**found, 'sharpened': unpack(sharpened, FACTOR)}
+
+    def _enhanced(self, packed: torch.Tensor, state: State, statistics: torch.Tensor | None,
+                  debug: bool = False) -> tuple[torch.Tensor, Enhanced]:
+        original = unit(packed, self.stem.weight.dtype)
+        return original, self.enhance_visible(packed, original, state['judged'], statistics, debug)
 
     def enhance_and_fuse(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
                          outputs: tuple[str, ...], statistics: torch.Tensor | None = None,
                          ) -> tuple[Outputs, Enhanced]:
         """As `forward`, and PKDM's pictures; `statistics` (B x 14) are those of whole frames."""
-        dtype = self.stems[0].weight.dtype
         light, heat = (None, None) if statistics is None else statistics.split(STATISTICS, dim=1)
-        enhanced = self.enhance_visible(pack(visible, FACTOR), light)
-        sharpened = self.enhance_thermal(pack(unit(thermal), FACTOR), state['contrast'], heat)
-        base, sharp = enhanced.base, sharpened.to(dtype)
-        stems = [stem(image) for stem, image in zip(self.stems, (base, sharp))]
-        stems[0] = conv_add(*working(enhanced.original, self.glance.weight), None, stems[0])
-        skips = self._encode(stems, iter(state['encoder']))
-        fused = restored = heat = None
-        smoothing = self.colour.smoothing(base)
+        packed, warmth = pack(visible, FACTOR), pack(unit(thermal), FACTOR)
+        original, enhanced = self._enhanced(packed, state, light)
+        contrast = (state['judged'][:, _LOW_CONTRAST] / _FAINTEST).clamp(max=1)
+        sharpened = self.enhance_thermal(warmth, contrast, heat)
+        if not outputs:
+            return Outputs(None, None, None, FACTOR), enhanced
+        # PKDM learns to make pictures; what the network behind it would like better are none
+        pictures, enhanced = enhanced, Enhanced(*(x if x is None else x.detach() for x in enhanced))
+        base, sharp = enhanced.base, sharpened.to(enhanced.base.dtype)
+        seen = zip(BRANCHES, OUTPUTS[1:], (base - enhanced.lift, warmth.to(sharp.dtype)),
+                   (base, sharp))
+        levels = {branch: self._encode(own, better, state[branch])
+                  for branch, restored, own, better in seen if {'fused', restored} & set(outputs)}
+        chroma, coarse = self.colour.chroma(original), self.colour.coarse(original).float()
+        tint = torch.cat([coarse, enhanced.shift, enhanced.gain - 1, coarse[:, :1]], dim=1)
+        made = dict.fromkeys(OUTPUTS)
+
+        def coloured(told: torch.Tensor, lift: torch.Tensor) -> Sum:
+            change, gain, share, shift = told.split((_GREY, *_COLOUR), dim=1)
+            gain = enhanced.gain * torch.exp(gain.float().clamp(-3, 1))
+            share = share.float().sigmoid()
+            near = gain * share * coarse + shift.float() + enhanced.shift
+            cells = torch.cat([gain * (1 - share) - 1, near], dim=1)
+            return Sum(packed, self.colour.change(lift + change, cells, chroma))
         if 'fused' in outputs:
-            share, told = self._decode(skips, 'fusion', state)
-            shift = share.sigmoid() * (sharp - self.colour(base))       # towards the thermal
-            told = torch.cat([told[:, :_GREY] + shift, told[:, _GREY:]], dim=1)
-            fused = Sum(enhanced.derained, self.colour.change(told, smoothing))
-        if 'visible' in outputs or 'thermal' in outputs:
-            warmth, told = self._decode(skips, 'restoration', state)
-            restored = Sum(enhanced.derained, self.colour.change(told, smoothing))
-            heat = Sum(sharpened, warmth)
-        return Outputs(fused, restored, heat, FACTOR), enhanced
+            told = self._decode(list(levels.values()), 'fused', state, tint)
+            shift = functional.hardsigmoid(told[:, :_GREY]) * (sharp - base)  # to the thermal
+            made['fused'] = coloured(told[:, _GREY:], enhanced.lift + shift)
+        if 'visible' in outputs:
+            told = self._decode([levels[BRANCHES[0]]], 'visible', state, tint)
+            made['visible'] = coloured(told, enhanced.lift)
+        if 'thermal' in outputs:
+            told = self._decode([levels[BRANCHES[1]]], 'thermal', state)
+            made['thermal'] = Sum(sharpened, told)
+        return Outputs(**made, factor=FACTOR), pictures
 
-    def _encode(self, stems: list[torch.Tensor],
-                folded: Iterator[Folded]) -> list[tuple[torch.Tensor, ...]]:
-        per_branch = []
-        for x, blocks, downs in zip(stems, self.encoders, self.downs):
-            levels = []
-            for i, block in enumerate(blocks):
-                x = block(x, next(folded))
-                levels.append(x)
-                if i < len(downs):
-                    x = downs[i](x)
-            per_branch.append(levels)
-        return list(zip(*per_branch))
+    def _encode(self, own: torch.Tensor, better: torch.Tensor, folded: list[Folded]) -> Levels:
+        x, levels = self.stem(torch.cat([own, better], dim=1)), []
+        for i, (block, plain, fold) in enumerate(zip(self.encoder, self.plain, folded)):
+            x = plain(block(x, fold))
+            levels.append(x)
+            if i < len(self.downs):
+                x = self.downs[i](x)
+        return levels
 
-    def _decode(self, levels: list[tuple[torch.Tensor, ...]], task: str,
-                state: State) -> tuple[torch.Tensor, ...]:
-        folded, x = list(state[task]), None
-        for i in reversed(range(len(levels))):
-            (one, other), (branch, second) = levels[i], (skip[i] for skip in self.skips)
-            if x is None:
-                x = branch(one)
-            else:                                                       # Eq. 14
-                x = conv_add(*working(one, branch.weight, branch.bias), self.ups[i](x))
-            x = conv_add(*working(other, second.weight), None, x)
+    def _decode(self, images: list[Levels], output: str, state: State,
+                tint: torch.Tensor | None = None) -> torch.Tensor:
+        way = 'fused' if output == 'fused' else 'restored'
+        skips, ups, folded, x = self.skips[way], self.ups[way], list(state[output]), None
+        for i in reversed(range(len(images[0]))):
+            if x is not None:                                           # Eq. 14
+                x = ups[i](x)
+            for levels, skip in zip(images, skips):
+                x = skip[i](levels[i]) if x is None else \
+                    conv_add(*working(levels[i], skip[i].weight), skip[i].bias, x)
             start = sum(len(level) for level in self.decoder[:i])
-            for j, block in enumerate(self.decoder[i]):
+            for j, block in enumerate(self.decoder[i] if i < len(self.decoder) else ()):
                 x = block(x, folded[start + j])
-        return tuple(head(x) for head in self.heads[task])
+        told = self.heads[output](x)
+        if output not in self.tints:
+            return told
+        return conv_add(*working(tint, self.tints[output].weight), None, told)
 
 
 def _static(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     if tensor.dim() != 5:
         return tensor.to(dtype)
     return tensor[0].to(dtype, memory_format=torch.channels_last)[None]
-

@@ -8,32 +8,37 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from degfusion_ros.models.colour import bilinear, over_cells
-from degfusion_ros.models.layers import SmallNet, working
+from degfusion_ros.models.colour import bilinear, LUMA, over_cells
+from degfusion_ros.models.layers import conv_add, SmallNet, working
 from degfusion_ros.models.network import banded, unit
 
 FACTOR = 4      # pixels a side of a packed cell
 STAGES = ('dehaze', 'brighten', 'derain', 'stretch', 'sharpen')
 CURVE_STEPS = 8
 STATISTICS = 10, 4       # of a visible and of a thermal frame
+JUDGED = 10              # severities, all labels of both
 _STRETCH = math.log(4)
+CAUTION = 0.3  # a step of Adam shall not drive a map to its end
 T_MIN = 0.1     # t0 of Eq. 1: below it the haze hides the scene altogether
 
 
 class Enhanced(NamedTuple):
     """
-    PKDM's pictures of one visible image, packed (B x 48 x H/4 x W/4), and its parameters.
+    PKDM's luminance of one visible image, packed (B x 16 x H/4 x W/4), and its parameters.
 
-    Pictures are float32; `original` and `base` are what convolutions read, in the network's dtype.
+    Pictures are float32; `base` and `lift` are what convolutions read, in the network's dtype.
     """
 
     original: torch.Tensor
     dehazed: torch.Tensor | None
     brightened: torch.Tensor
-    derained: torch.Tensor      # the output
-    base: torch.Tensor          # the same
-    transmission: torch.Tensor  # t(x), B x 1 x H/4 x W/4, 0.1..1
-    air_light: torch.Tensor     # A, B x 3
+    derained: torch.Tensor | None   # the output
+    base: torch.Tensor              # the same
+    lift: torch.Tensor              # what of it was added to the original
+    gain: torch.Tensor              # of the chroma, B x 1 x H/4 x W/4
+    shift: torch.Tensor             # added to it, B x 3 x H/4 x W/4
+    transmission: torch.Tensor      # t(x), B x 1 x H/4 x W/4, 0.1..1
+    air_light: torch.Tensor         # A, B x 3
 
 
 def scene_statistics(small: torch.Tensor, cell: int = 16) -> torch.Tensor:
@@ -65,89 +70,128 @@ def _kept(omega: torch.Tensor) -> torch.Tensor:
     return 1 + omega.float().clamp(-1, 0)
 
 
+class Maps(nn.Module):
+    """
+    Transmission and curve of every cell of 4x4 pixels: a coarse look around, then a fine one.
+
+    How far away a thing is shows in what surrounds it: the coarse part sees cells of 16 px, and
+    some 400 px of them, and is told the frame's statistics and what was judged of it.
+    """
+
+    def __init__(self, width: int = 48, fine: int = 16):
+        super().__init__()
+        self.around = nn.Sequential(    # leaky: what dies early would never learn to see far
+            # to crops, where it trains, the border is always near: zeros there would tell it
+            nn.Conv2d(3 + STATISTICS[0] + JUDGED, width, 3, padding=1, padding_mode='replicate'),
+            nn.LeakyReLU(0.1, True),
+            *(layer for d in (1, 2, 4) for layer in
+              (nn.Conv2d(width, width, 3, padding=d, dilation=d, padding_mode='replicate'),
+               nn.LeakyReLU(0.1, True))),
+            nn.Conv2d(width, fine, 1))
+        self.near = nn.Conv2d(3, fine, 3, padding=1)
+        self.join = nn.Sequential(
+            nn.LeakyReLU(0.1, True), nn.Conv2d(fine, fine, 3, padding=1),
+            nn.LeakyReLU(0.1, True), nn.Conv2d(fine, 2, 3, padding=1))
+        nn.init.normal_(self.join[-1].weight, std=1e-2)
+        nn.init.zeros_(self.join[-1].bias)
+
+    def forward(self, small: torch.Tensor, statistics: torch.Tensor,
+                dtype: torch.dtype) -> torch.Tensor:
+        """B x 3 x h x w (means of cells) and B x 20 to B x 2 x h x w, before any squashing."""
+        coarse = functional.avg_pool2d(small, FACTOR, ceil_mode=True, count_include_pad=False)
+        whole = statistics[..., None, None].expand(-1, -1, *coarse.shape[2:])
+        around = self.around(torch.cat([coarse, whole], dim=1).to(dtype))
+        around = functional.interpolate(around, scale_factor=FACTOR, mode='bilinear')
+        around = around[..., :small.shape[2], :small.shape[3]]
+        x = conv_add(*working(small.to(dtype), self.near.weight, self.near.bias), around)
+        return self.join(x).float() * CAUTION
+
+
 class VisibleEnhancement(nn.Module):
     """
     Dehaze, brighten and derain (Scientific Reports 10.1038/s41598-025-24436-3, Eq. 1-4).
 
-    Transmission and curve are predicted for cells of 4x4 pixels and interpolated. The curve needs R
-    in [-1, 1] (tanh): with the printed sigmoid the iteration can only darken. One R serves all
-    eight steps (as in Zero-DCE++) and all three channels: a curve each turned the night's greys
-    green. `stages` may be cut to switch stages off.
+    Beyond the paper it works on luminance, a third of the numbers; chroma gets the gain that its
+    cell's luminance got, and loses what tint the air light has. Transmission and curve are
+    predicted for cells of 4x4 pixels and interpolated. The curve needs R in [-1, 1] (tanh): with
+    the printed sigmoid the iteration can only darken. One R serves all eight steps (as in
+    Zero-DCE++). `stages` may be cut to switch stages off.
     """
 
-    def __init__(self, width: int = 16):
+    def __init__(self, width: int = 32):
         super().__init__()
         self.stages = set(STAGES)
-        self.haze = SmallNet(3 + STATISTICS[0], width, 1)
+        self.maps = Maps()
         self.air = nn.Sequential(nn.Linear(STATISTICS[0], 16), nn.ReLU(), nn.Linear(16, 3))
-        self.curve = SmallNet(3 + STATISTICS[0], width, 1)
-        self.rain = SmallNet(3 * FACTOR ** 2, width, 3 * FACTOR ** 2)
+        self.rain = SmallNet(FACTOR ** 2, width, FACTOR ** 2)
         self.omega = nn.ParameterList(_residual() for _ in range(3))
         mean = torch.eye(3).repeat(1, FACTOR ** 2) / FACTOR ** 2
         self.register_buffer('mean', mean[..., None, None], persistent=False)
-        # for each of two maps, read side by side: one channel alone takes four times as long
-        near = bilinear(FACTOR)[:, 0].repeat_interleave(3, dim=0)
-        spread = torch.einsum('pyx,mn->mpnyx', near, torch.eye(2))      # 48 x 2 x 3 x 3 each
-        for name, kernel in zip(('spread_t', 'spread_r'), spread):
-            self.register_buffer(name, kernel, persistent=False)
+        self.register_buffer('luma', torch.kron(torch.eye(FACTOR ** 2), torch.tensor([LUMA]))[
+            ..., None, None], persistent=False)                             # 16 x 48 x 1 x 1
+        spread = torch.einsum('pyx,mn->mpnyx', bilinear(FACTOR)[:, 0], torch.eye(2))
+        self.register_buffer('spread', spread.flatten(0, 1), persistent=False)  # 32 x 2 x 3 x 3
 
-    def forward(self, image: torch.Tensor, statistics: torch.Tensor | None = None,
-                debug: bool = False) -> Enhanced:
+    def forward(self, image: torch.Tensor, original: torch.Tensor, judged: torch.Tensor,
+                statistics: torch.Tensor | None = None, debug: bool = False) -> Enhanced:
         """
-        Enhance a packed image, B x 48 x h x w, bytes or 0..1.
+        Enhance a packed image, B x 48 x h x w, bytes or 0..1; `original` is it in 0..1 and dtype.
 
+        `judged` (F x 10) are the severities of each of F equal runs of images, 0..1.
         `statistics` (B x 10) are those of the frame that the image is a crop of; its own if None.
-        The dehazed picture is kept in training and with `debug` only. Convolutions may run in
-        bfloat16, pictures may not: its 8 bits draw contours into skies.
+        The pictures between are kept in training and with `debug` only. Convolutions may run in
+        bfloat16, luminance may not: its 8 bits draw contours into skies.
         """
         dtype = self.mean.dtype
-        original = unit(image, dtype)
         small = functional.conv2d(*working(original, self.mean)).float()
         if statistics is None:
             statistics = scene_statistics(small, 16 // FACTOR)
-        t = torch.sigmoid(self.haze(_told(small, statistics, dtype)).float() + 3.0).clamp(min=T_MIN)
+        statistics = statistics.float()
+        judged = judged.float().repeat_interleave(len(small) // len(judged), dim=0)
+        far, r = self.maps(small, torch.cat([statistics, judged], 1), dtype).chunk(2, dim=1)
+        t = T_MIN + (1 - T_MIN) * torch.sigmoid(far + 2.0)
         if 'dehaze' not in self.stages:
             t = torch.ones_like(t)
-        air = torch.sigmoid(self.air(statistics.float()) + 1.4)
-        r = torch.zeros_like(t)
-        if 'brighten' in self.stages:
-            light = air[..., None, None]
-            small = ((small - light) / t + light).clamp(0, 1)
-            r = self.curve(_told(small, statistics, dtype)).float().tanh()
-        light = air.repeat(1, FACTOR ** 2)[..., None, None]
+        r = r.tanh() if 'brighten' in self.stages else torch.zeros_like(r)
+        air = torch.sigmoid(self.air(statistics) + 1.4)
+        light = (air * air.new_tensor(LUMA)).sum(dim=1).view(-1, 1, 1, 1)
         keep = debug or torch.is_grad_enabled()
 
-        def brighten(image, *maps):
-            dehazed, bright = self._pixelwise(unit(image), light, *(x.float() for x in maps))
-            return bright, bright, dehazed
-
-        def derain(bright, rain):       # its result is bright + rain, and Eq. 4 on that
-            dry = torch.addcmul(rain.float(), bright, 1 + _kept(self.omega[2]))
-            return dry, dry
-        pictures = torch.float32, dtype, *([torch.float32] if keep else [])
-        maps = torch.cat([1 / t, r], dim=1)
-        bright, base, *dehazed = banded(
-            brighten, image, over_cells(maps, self.spread_t), over_cells(maps, self.spread_r),
-            dtypes=pictures)
+        def brighten(image, maps):
+            dark = functional.conv2d(unit(image), self.luma.float())
+            dehazed, bright = self._pixelwise(dark, light, *maps.float().chunk(2, dim=1))
+            gain = bright.mean(1, keepdim=True) / dehazed.mean(1, keepdim=True).clamp(min=0.02)
+            return dark, bright, bright, bright - dark, gain, dehazed
+        with torch.autocast(image.device.type, enabled=False):
+            maps = over_cells(torch.cat([1 / t, r], dim=1), self.spread)
+            dark, bright, base, lift, gain, *dehazed = banded(brighten, image, maps, dtypes=(
+                torch.float32, torch.float32, dtype, dtype, torch.float32,
+                *([torch.float32] if keep else [])))
+        tint = light - air[..., None, None]
+        shift = tint * (1 / t - 1) * gain
+        gain = (gain * (1 / t + _kept(self.omega[0]))).clamp(0, 8)
         dry = bright
         if 'derain' in self.stages:
-            dry, base = banded(derain, bright, self.rain(base), dtypes=(torch.float32, dtype))
-        return Enhanced(original, dehazed[0] if keep else None, bright, dry, base, t, air)
+            rain = torch.addcmul(self.rain(base).to(dtype), base, _kept(self.omega[2]).to(dtype))
+            dry = bright + rain.float() if keep else None
+            base, lift = base + rain, lift + rain
+        return Enhanced(dark, dehazed[0] if keep else None, bright, dry, base, lift, gain, shift,
+                        t, air)
 
     def _pixelwise(self, image: torch.Tensor, air: torch.Tensor, scale: torch.Tensor,
                    r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         # (I - A) / t + A, in this order: where t is small, I / t would lose what A (1 - 1 / t) lost
         dehazed = torch.addcmul(air, image - air, scale)
-        dehazed = torch.addcmul(dehazed, image, _kept(self.omega[0])).clamp_(0, 1)
+        dehazed = _clamped(torch.addcmul(dehazed, image, _kept(self.omega[0])))
         bright, rest = dehazed, 1 - r           # x + R (x^2 - x) = x (1 - R + R x), Eq. 2
         for _ in range(CURVE_STEPS):
             bright = torch.addcmul(rest, r, bright).mul_(bright)
         return dehazed, torch.addcmul(bright, dehazed, _kept(self.omega[1]))
 
 
-def _told(small: torch.Tensor, statistics: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    statistics = statistics[..., None, None].expand(-1, -1, *small.shape[2:])
-    return torch.cat([small.to(dtype), statistics.to(dtype)], dim=1)
+def _clamped(x: torch.Tensor) -> torch.Tensor:
+    """To 0..1; gradients pass, for a map that once drives all of a frame below 0 must come back."""
+    return x + (x.clamp(0, 1) - x).detach() if torch.is_grad_enabled() else x.clamp_(0, 1)
 
 
 class ThermalEnhancement(nn.Module):

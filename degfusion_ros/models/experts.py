@@ -60,9 +60,9 @@ class DGME(nn.Module):
     Mixture of eight conv-ReLU-conv experts around a residual (Eq. 10); keeps the shape of F.
 
     Expert e maps C to h channels with its own kernel shape, and back with 1x1. Beyond the paper, a
-    common expert is always there (each expert alone sees but a quarter of the training data), its
-    way back one for each of `tasks`; and the guidance state shifts the hidden biases. All of it
-    folds into one convolution pair: steering costs nothing per frame.
+    common expert is always there, one for each of `tasks` (each expert alone sees but a quarter of
+    the training data); and the guidance state shifts the hidden biases. All of it folds into one
+    convolution pair: steering costs nothing per frame.
     """
 
     def __init__(self, channels: int, tasks: int = 1):
@@ -70,9 +70,9 @@ class DGME(nn.Module):
         self.channels, self.tasks = channels, tasks
         self.common_hidden, self.hidden = channels // 2, channels // 4
         h, m = self.hidden, self.common_hidden
-        self.common = nn.Parameter(torch.empty(m, channels, BOX, BOX))
-        self.common_bias = nn.Parameter(torch.zeros(m))
-        self.common_steer = nn.Parameter(torch.zeros(m, STATE))
+        self.common = nn.Parameter(torch.empty(tasks * m, channels, BOX, BOX))
+        self.common_bias = nn.Parameter(torch.zeros(tasks, m))
+        self.common_steer = nn.Parameter(torch.zeros(tasks, m, STATE))
         self.common_second = nn.Parameter(torch.empty(tasks, channels, m))
         self.first = nn.ParameterList(
             nn.Parameter(torch.empty(n * h, channels, *s)) for n, *s in SHAPES)
@@ -91,7 +91,7 @@ class DGME(nn.Module):
         self.rows = self._rows().to(dtype)
 
     def _rows(self) -> torch.Tensor:
-        # a row for each hidden channel, the common expert's first: to choose is to copy rows
+        # a row for each hidden channel, the common experts' first: to choose is to copy rows
         kernels = (self.common, *(_boxed(kernels) for kernels in self.first))
         return torch.cat([k.permute(0, 2, 3, 1).flatten(1) for k in kernels])
 
@@ -104,11 +104,12 @@ class DGME(nn.Module):
         one is left alone.
         """
         n, c, m, h = len(state), self.channels, self.common_hidden, self.hidden
-        bias = self.common_bias + state @ self.common_steer.T
+        bias = self.common_bias[task] + state @ self.common_steer[task].T
         back = self.common_second[task].expand(n, -1, -1)
-        chosen, end = torch.arange(m, device=state.device).expand(n, m), state.new_zeros(n, c)
+        common = torch.arange(m, device=state.device) + task * m
+        chosen, end = common.expand(n, m), state.new_zeros(n, c)
         if experts:
-            own = torch.arange(h, device=state.device) + m
+            own = torch.arange(h, device=state.device) + self.tasks * m
             chosen = torch.cat([chosen, (gates.index[..., None] * h + own).flatten(1)], dim=1)
             told = self.first_bias + torch.einsum('nk,ehk->neh', state, self.steer)
             told = told[torch.arange(n, device=state.device)[:, None], gates.index]
@@ -128,7 +129,8 @@ class DGME(nn.Module):
             pad = (kernel.shape[2] // 2, kernel.shape[3] // 2)
             hidden = functional.conv2d(x, kernel, bias, padding=pad).relu()
             return functional.conv2d(hidden, back[..., None, None], end)
-        out = x + expert(self.common, self.common_bias + self.common_steer @ state[0],
+        common = self.common.unflatten(0, (self.tasks, -1))[task]
+        out = x + expert(common, self.common_bias[task] + self.common_steer[task] @ state[0],
                          self.common_second[task], None)
         kernels = [kernel for group in self.first for kernel in group.split(self.hidden)]
         for weight, e in zip(gates.weight[0], gates.index[0].tolist()):

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import nn
 
-from degfusion_ros.models.tg_blocks import blocks, down, join, KINDS, up
+from degfusion_ros.models.blocks import blocks, down, join, KINDS, up
 from degfusion_ros.models.tg_experts import Experts, Folded, Gated, GATES
 
 GATED_LEVELS = 3        # experts stand before levels 1 to 3, as published

@@ -11,7 +11,7 @@ from degfusion_ros.models.enhancement import FACTOR
 from degfusion_ros.models.network import pack
 
 OUTPUTS = ('fused', 'visible', 'thermal')
-SIZES = {'visible': (16, 16), 'thermal': (8, 16), 'decoder': (16, 16), 'decoder_blocks': (1, 2)}
+SIZES = {'widths': (16, 32), 'plain': (1, 1), 'decoder': (2,)}
 
 
 @pytest.fixture(scope='module')
@@ -19,9 +19,8 @@ def network():
     torch.manual_seed(0)
     network = DgMoe(**SIZES).eval()
     network.requires_grad_(False)
-    for heads in network.heads.values():     # a fresh head changes nothing: make it tell
-        for head in heads:
-            torch.nn.init.normal_(head.weight, std=0.05)
+    for head in network.heads.values():     # a fresh head changes nothing: make it tell
+        torch.nn.init.normal_(head.weight, std=0.05)
     network.enhance_thermal.strength.fill_(0.5)
     return network
 
@@ -86,12 +85,12 @@ def test_without_pkdm_the_networks_pictures_are_the_cameras(network, pair):
 def test_activations_are_the_gates(network):
     vectors = [vector(i)[0].numpy() for i in range(5)]
     told, names = ablation.activations(network, vectors), ablation.layers(network)
-    assert told.shape == (len(names), 8) and names[0] == 'encoder 1'
-    assert names[-1] == 'restoration 3' and np.allclose(told.sum(axis=1), 1, atol=1e-6)
+    assert told.shape == (len(names), 8) and names[0] == 'visible_encoder 1'
+    assert names[-1] == 'thermal 2' and np.allclose(told.sum(axis=1), 1, atol=1e-6)
     alone = ablation.activations(network, vectors[:1])
     assert ((alone > 0).sum(axis=1) == 2).all()
-    gates = network.routers['fusion'][0](torch.from_numpy(vectors[0])[None])
-    row = alone[names.index('fusion 1')]
+    gates = network.routers['fused'][0](torch.from_numpy(vectors[0])[None])
+    row = alone[names.index('fused 1')]
     assert row[gates.index[0].numpy()] == pytest.approx(gates.weight[0].numpy())
 
 

@@ -16,10 +16,12 @@ from degfusion_ros import Fuser
 from degfusion_ros.learning import fusion_training, guidance_training
 from degfusion_ros.learning.fusion_training import FusionTask
 from degfusion_ros.learning.loop import cosine, Loop, TrainingError
+from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import DgMoe
 from degfusion_ros.models.guidance import Guidance
+from degfusion_ros.models.tg_ecnet import TgEcnet
 
-NETWORK = {'visible': [8, 8], 'thermal': [8, 8], 'decoder': [8, 8], 'decoder_blocks': [1, 1]}
+NETWORK = {'widths': [8, 8], 'decoder': [1]}
 CONFIG = Path(__file__).parents[2] / 'config' / 'train'
 
 
@@ -43,9 +45,11 @@ def test_both_stages_end_to_end(pair_root, tmp_path, small_guidance):
     assert (tmp_path / 'guidance' / 'guidance.json').is_file()
     small = {'network': NETWORK, 'frames': 2, 'crops': 1, 'crop': 64, 'fresh': 1, 'reservoir': 8,
              'workers': 0, 'steps': 2, 'export_steps': 2}
-    restoring = _config('fusion', **small, losses={'visible': 1.0, 'balance': 0.1})
-    restored = fusion_training.train(restoring, tmp_path / 'restored', pair_root, file)
-    config = _config('fusion', **small, start_from=restored)
+    start = None
+    for part in ('pkdm', 'restoration'):
+        config = _config(part, **{**small, 'fresh': 1}, start_from=start)
+        start = fusion_training.train(config, tmp_path / part, pair_root, file)
+    config = _config('fusion', **small, start_from=start)
     out = fusion_training.train(config, tmp_path / 'fusion', pair_root, file)
     before = load_file(out)
     config['steps'] = 4
@@ -61,6 +65,22 @@ def test_both_stages_end_to_end(pair_root, tmp_path, small_guidance):
     for start, why in ((tmp_path / 'absent', 'no such weights'), (file, 'same widths')):
         with pytest.raises(TrainingError, match=f'{start.name}.*{why}'):
             fusion_training.train({**config, 'start_from': start}, tmp_path, pair_root, file)
+
+
+def test_it_goes_on_from_a_tg_ecnet(pair_root, tmp_path):
+    guidance, widths = Guidance(), [16, 16, 32, 32]
+    file, start = tmp_path / 'guidance.safetensors', tmp_path / 'tg_ecnet.safetensors'
+    save_file(guidance.state_dict(), file, {'clip': guidance.clip_name, 'kind': 'guidance'})
+    other = TgEcnet(widths=widths, decoder_widths=widths[:-1], heads=(1, 1, 2, 4), prompt=16)
+    checkpoint.save(start, other.kind, other.state_dict(), guidance.state_dict(), other.config, 0,
+                    guidance.clip_name)
+    config = _config('fusion', network={'widths': widths}, start_from=start, frames=2, crop=64,
+                     fresh=1, reservoir=8, workers=0, steps=1, export_steps=1, lr=1e-6, ema=0.0,
+                     losses={'visible': 1.0})
+    made = load_file(fusion_training.train(config, tmp_path / 'out', pair_root, file))
+    before = load_file(start)
+    torch.testing.assert_close(made['network.stem.weight'],
+                               before['network.restorer.encoder.stem.weight'], atol=1e-3, rtol=0.1)
 
 
 def test_a_damaged_checkpoint_stops_the_run_with_its_name(pair_root, tmp_path, small_guidance):
@@ -86,13 +106,13 @@ def test_two_processes_train_one_network_on_samples_of_their_own(pair_root, tmp_
                      workers=0, steps=2, export_steps=2, losses={'visible': 16.0, 'thermal': 8.0})
     (tmp_path / 'config.yaml').write_text(yaml.safe_dump(config))
     done = subprocess.run(
-        [sys.executable, '-m', 'accelerate.commands.launch', '--cpu', '--num_processes', '2',
-         '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no',
-         '-m', 'degfusion_ros', 'train', 'fusion', '--config', tmp_path / 'config.yaml',
+        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node',
+         '2', '-m', 'degfusion_ros', 'train', 'fusion', '--config', tmp_path / 'config.yaml',
          '--data', pair_root, '--guidance', file, '--output', tmp_path / 'out'],
-        capture_output=True, text=True, timeout=240, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+        capture_output=True, text=True, timeout=100, env={**os.environ, 'OMP_NUM_THREADS': '1'})
     assert done.returncode == 0, done.stderr[-2000:]
-    assert torch.load(tmp_path / 'out' / 'last.pt', weights_only=True)['step'] == 2
+    last = torch.load(tmp_path / 'out' / 'last.pt', weights_only=True)
+    assert (last['step'], last['processes']) == (2, 2)
     assert Fuser.load(tmp_path / 'out' / 'dgmoe.safetensors', 'cpu', 'float32').name == 'dgmoe'
 
 

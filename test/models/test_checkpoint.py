@@ -17,7 +17,7 @@ def test_round_trip_in_bfloat16(tiny_model):
     torch.manual_seed(0)
     fresh = DgMoe(**network.config)
     assert not network.training
-    torch.testing.assert_close(network.stems[0].weight, fresh.stems[0].weight, atol=0.01, rtol=0.01)
+    torch.testing.assert_close(network.stem.weight, fresh.stem.weight, atol=0.01, rtol=0.01)
     # the text tower is for training only and does not travel
     assert not hasattr(guidance.clip, 'transformer')
 
@@ -44,7 +44,7 @@ def test_wrong_files_get_one_clear_line(tmp_path, tiny_model):
 
 def test_missing_tensors_are_named(tmp_path, tiny_model):
     tensors, about = checkpoint.read(tiny_model)
-    del tensors['network.glance.weight']
+    del tensors['network.stem.weight']
     save_file(tensors, tmp_path / 'lacking.safetensors', about)
     with pytest.raises(CheckpointError, match='lacking'):
         checkpoint.load(tmp_path / 'lacking.safetensors')

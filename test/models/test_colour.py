@@ -20,22 +20,23 @@ def _luma(image: torch.Tensor) -> torch.Tensor:
     return (image * torch.tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
 
 
-def _told(light: float = 0.0, shift: tuple = (0.0, 0.0, 0.0), share: float = -30.0):
-    told = torch.zeros(1, 20, 4, 6)
-    told[:, :16], told[:, 19] = light, share
-    told[:, 16:19] = torch.tensor(shift)[:, None, None]
-    return told
-
-
 def test_luminance_is_bt_601(colour):
     image = torch.rand(1, 3, 16, 24)
     torch.testing.assert_close(unpack(colour(pack(image, FACTOR)), FACTOR), _luma(image))
 
 
+def _smooth(colour: Colour, image: torch.Tensor) -> torch.Tensor:
+    """Let a picture's chroma give way to that of its surroundings."""
+    packed = pack(image, FACTOR)
+    cells = torch.cat([-torch.ones(1, 1, 16, 24), colour.coarse(packed)], dim=1)
+    change = colour.change(torch.zeros(1, 16, 16, 24), cells, colour.chroma(packed))
+    return unpack(packed + change, FACTOR)
+
+
 def test_smoothing_keeps_light_and_takes_the_noise_from_colour(colour):
     flat = torch.tensor([0.7, 0.4, 0.2])[None, :, None, None].expand(1, 3, 64, 96)
     image = flat + 0.1 * torch.randn(1, 3, 64, 96)
-    smooth = image + unpack(colour.smoothing(pack(image, FACTOR)), FACTOR)
+    smooth = _smooth(colour, image)
     torch.testing.assert_close(_luma(smooth), _luma(image), atol=1e-5, rtol=0)
     noise = [(x - _luma(x) - (flat - _luma(flat))).std() for x in (image, smooth)]
     assert noise[1] < 0.25 * noise[0]
@@ -44,18 +45,25 @@ def test_smoothing_keeps_light_and_takes_the_noise_from_colour(colour):
 def test_a_ramp_of_colour_is_smooth_already(colour):
     ramp = torch.linspace(0, 1, 96).expand(1, 1, 64, 96)
     image = torch.cat([ramp, 0.5 * ramp, 1 - ramp], dim=1)
-    inner = unpack(colour.smoothing(pack(image, FACTOR)), FACTOR)[..., 8:-8]
-    assert inner.abs().max() < 1e-5
+    assert (_smooth(colour, image) - image)[..., 8:-8].abs().max() < 1e-5
 
 
-def test_what_is_told_is_what_changes(colour):
-    smoothing = torch.rand(1, 48, 4, 6)
-    assert colour.change(_told(), smoothing).abs().max() < 1e-6
-    torch.testing.assert_close(colour.change(_told(light=0.2), smoothing),
-                               torch.full((1, 48, 4, 6), 0.2))
-    shifted = unpack(colour.change(_told(shift=(0.1, 0.0, -0.3)), smoothing), FACTOR)
-    torch.testing.assert_close(shifted[0, :, 3, 5], torch.tensor([0.1, 0.0, -0.3]))
-    torch.testing.assert_close(colour.change(_told(share=30.0), smoothing), smoothing)
+def test_light_chroma_and_shift_change_apart(colour):
+    image = torch.rand(1, 3, 16, 24)
+    packed = pack(image, FACTOR)
+    chroma = colour.chroma(packed)
+    torch.testing.assert_close(unpack(chroma, FACTOR), image - _luma(image))
+
+    def changed(light=0.0, share=0.0, near=(0.0, 0.0, 0.0)):
+        cells = torch.tensor([share, *near])[None, :, None, None].expand(1, 4, 4, 6)
+        light = torch.full((1, 16, 4, 6), light)
+        return unpack(colour.change(light, cells, chroma), FACTOR)
+    assert changed().abs().max() < 1e-6
+    torch.testing.assert_close(changed(light=0.2), torch.full((1, 3, 16, 24), 0.2))
+    torch.testing.assert_close(changed(near=(0.1, 0.0, -0.3))[0, :, 3, 5],
+                               torch.tensor([0.1, 0.0, -0.3]))
+    grey = image + changed(share=-1.0)
+    torch.testing.assert_close(grey, _luma(image).expand(-1, 3, -1, -1))
 
 
 def test_bilinear_kernels_sum_to_one_and_grow_towards_their_pixel():

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole network: shapes, heads on demand, and the two decoders."""
+"""The whole network: shapes, heads on demand, and what each output hangs on."""
 
 import pytest
 import torch
 
-from degfusion_ros.models.dgmoe import DgMoe, TASKS
+from degfusion_ros.models.dgmoe import DgMoe, PARTS
 from degfusion_ros.models.guidance import VECTOR_SIZE
+from degfusion_ros.models.network import OUTPUTS
 
-SMALL = {'visible': (8, 8, 16, 16), 'thermal': (8, 8, 8, 8), 'decoder': (8, 16, 16, 16)}
+SMALL = {'widths': (8, 8, 16, 16)}
 
 
 @pytest.fixture(scope='module')
 def network() -> DgMoe:
     torch.manual_seed(0)
     network = DgMoe(**SMALL).eval()
-    for head in (conv for heads in network.heads.values() for conv in heads):
+    for head in network.heads.values():
         torch.nn.init.normal_(head.weight, std=0.1)
     return network
 
@@ -32,6 +33,9 @@ def test_only_wanted_heads_are_computed(network):
     both = network(*_pair(), routes, ('visible', 'thermal'))
     assert both.fused is None and both.unpacked('visible').shape == (1, 3, 96, 64)
     assert both.unpacked('thermal').shape == (1, 1, 96, 64)
+    del routes['visible_encoder'], routes['fused'], routes['visible']
+    alone = network(*_pair(), routes, ('thermal',))
+    assert alone.visible is None and alone.unpacked('thermal').shape == (1, 1, 96, 64)
 
 
 @torch.no_grad()
@@ -56,11 +60,15 @@ def test_the_vector_changes_the_result(network):
 def test_every_block_has_a_router_and_every_parameter_a_gradient():
     torch.manual_seed(0)
     network = DgMoe(**SMALL)
-    for part in ('encoder', *TASKS):
+    for part in PARTS:
         assert len(network.blocks(part)) == len(network.routers[part])
-    out = network(*_pair(32), network.route(torch.randn(32, VECTOR_SIZE) * 5),
-                  ('fused', 'visible', 'thermal'))
-    sum(out.unpacked(name).square().mean() for name in ('fused', 'visible', 'thermal')).backward()
+    out, enhanced = network.enhance_and_fuse(
+        *_pair(32), network.route(torch.randn(32, VECTOR_SIZE) * 5), OUTPUTS)
+    sum(out.unpacked(name).square().mean() for name in OUTPUTS).backward()
+    pkdm = dict(network.enhance_visible.named_parameters(prefix='enhance_visible'))
+    silent = {n for n, p in network.named_parameters() if p.grad is None}
+    assert silent == set(pkdm)      # it has a target of its own
+    enhanced.derained.square().mean().backward()
     silent = [n for n, p in network.named_parameters() if p.grad is None]
     assert silent == []
 
@@ -89,7 +97,27 @@ def test_the_steered_network_in_bfloat16_is_the_routed_one():
 def test_without_experts_the_common_ones_are_left(network):
     vectors = torch.randn(2, VECTOR_SIZE) * 5
     calm, other = (network.route(v[None], experts=False) for v in vectors)
-    for part in ('encoder', *TASKS):
+    for part in PARTS:
         for one, two, block in zip(calm[part], other[part], network.blocks(part)):
             assert one.first.shape[1] == block.common_hidden
             assert torch.equal(one.first, two.first)
+
+
+@torch.no_grad()
+def test_a_restored_image_hangs_on_its_own_camera_alone(network):
+    state = network.route(torch.randn(1, VECTOR_SIZE) * 5)
+    visible, thermal = _pair()
+    both = network(visible, thermal, state, OUTPUTS)
+    for name, pair in (('visible', (visible, 1 - thermal)), ('thermal', (1 - visible, thermal))):
+        again = network(*pair, state, OUTPUTS)
+        assert torch.equal(again.unpacked(name), both.unpacked(name))
+        assert (again.unpacked('fused') - both.unpacked('fused')).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_only_what_an_output_needs_is_folded(network):
+    vector = torch.randn(1, VECTOR_SIZE)
+    state = network.route(vector, outputs=('visible',))
+    assert set(state) == {'judged', 'visible_encoder', 'thermal_encoder', 'visible'}
+    whole = network(*_pair(), network.route(vector), ('visible',)).unpacked('visible')
+    assert network(*_pair(), state, ('visible',)).unpacked('visible').shape == whole.shape

@@ -16,8 +16,7 @@ SIZE = (32, 64)
 @pytest.fixture(scope='module')
 def network():
     torch.manual_seed(0)
-    network = DgMoe(visible=(4, 4, 8, 8), thermal=(4, 4, 8, 8), decoder=(4, 4, 8, 8),
-                    decoder_blocks=(1, 1, 1, 1))
+    network = DgMoe((8, 8, 8, 8))
     for heads in network.heads.values():    # a fresh head changes nothing: make it tell
         for weight in heads.parameters():
             torch.nn.init.normal_(weight, std=0.1)
@@ -74,12 +73,12 @@ def test_bytes_and_unit_range_mean_the_same_picture(network, exported):
 def test_the_state_is_named_and_has_a_value_of_its_own(network):
     state = network.steer(torch.ones(1, 512), None, None, torch.float32)
     names = list(engine.leaves(state))
-    assert {'encoder.0.first', 'fusion.0.second', 'restoration.0.second_bias'} <= set(names)
+    assert {'visible_encoder.0.first', 'fused.0.second', 'visible.0.second_bias'} <= set(names)
     for frozen in (False, True):
         session = engine.start(
             engine.graph(network, state, SIZE, ('fused',), frozen).SerializeToString())
         steered = {i.name for i in session.get_overridable_initializers()}
-        wanted = {n for n in names if not n.startswith('restoration')}
+        wanted = {n for n in names if not n.startswith(('visible.', 'thermal.'))}
         assert steered == (set() if frozen else wanted)
         visible, thermal = _images(3)
         found, = session.run(None, {'visible': visible.permute(0, 2, 3, 1).numpy(),

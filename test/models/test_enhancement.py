@@ -4,9 +4,13 @@
 import pytest
 import torch
 
-from degfusion_ros.models.colour import over_cells
+from degfusion_ros.models.colour import Colour, over_cells
 from degfusion_ros.models.enhancement import (
+    CAUTION,
+    Enhanced,
     FACTOR,
+    JUDGED,
+    Maps,
     scene_statistics,
     STATISTICS,
     T_MIN,
@@ -16,48 +20,86 @@ from degfusion_ros.models.enhancement import (
 from degfusion_ros.models.network import pack, unpack
 
 
+def _enhance(net: VisibleEnhancement, packed: torch.Tensor, debug: bool = False) -> Enhanced:
+    return net(packed, packed, torch.zeros(1, JUDGED), debug=debug)
+
+
+def _maps(net: VisibleEnhancement, t: float = 1.0, r: float = 0.0) -> None:
+    """Make the maps the same everywhere; sigmoid(30) is 1."""
+    last = net.maps.join[-1]
+    last.weight.zero_()
+    share = torch.tensor((t - T_MIN) / (1 - T_MIN))
+    last.bias[0] = 100.0 if t == 1 else (torch.logit(share) - 2.0) / CAUTION
+    last.bias[1] = torch.atanh(torch.tensor(r)) / CAUTION
+
+
 def test_starts_close_to_the_identity():
     torch.manual_seed(0)
     image = pack(torch.rand(2, 3, 32, 48), FACTOR)
-    out = VisibleEnhancement()(image)
-    assert (out.derained - image).abs().mean() < 0.06
+    out = _enhance(VisibleEnhancement(), image)
+    assert (out.derained - out.original).abs().mean() < 0.06
+    torch.testing.assert_close(out.lift, out.derained - out.original, atol=1e-5, rtol=0)
     assert out.transmission.shape == (2, 1, 8, 12) and out.air_light.shape == (2, 3)
+    assert out.gain.shape == (2, 1, 8, 12) and out.shift.shape == (2, 3, 8, 12)
 
 
+@torch.no_grad()
 def test_dehazing_inverts_the_scattering_model():
-    net = VisibleEnhancement()
-    scene, t, air = torch.rand(1, 3, 32, 32) * 0.8, 0.5, 0.9
-    with torch.no_grad():
-        net.haze[-1].weight.zero_()
-        net.haze[-1].bias.fill_(torch.logit(torch.tensor(t)) - 3.0)
-        for p in net.air.parameters():
-            p.zero_()
-        net.air[-1].bias.fill_(torch.logit(torch.tensor(air)) - 1.4)
-        out = net(pack(scene * t + air * (1 - t), FACTOR), debug=True)
-    torch.testing.assert_close(unpack(out.dehazed, FACTOR), scene, atol=1e-5, rtol=0)
+    net, colour = VisibleEnhancement(), Colour(FACTOR)
+    scene, t, air = torch.rand(1, 3, 32, 32) * 0.8, 0.5, torch.tensor([0.9, 0.85, 0.8])
+    _maps(net, t=t)
+    for p in net.air.parameters():
+        p.zero_()
+    net.air[-1].bias.copy_(torch.logit(air) - 1.4)
+    haze = pack(scene * t + air[None, :, None, None] * (1 - t), FACTOR)
+    out = _enhance(net, haze, debug=True)
+    torch.testing.assert_close(out.dehazed, colour(pack(scene, FACTOR)), atol=1e-5, rtol=0)
+    chroma = out.gain * colour.chroma(haze) + out.shift.repeat(1, FACTOR ** 2, 1, 1)
+    torch.testing.assert_close(chroma, colour.chroma(pack(scene, FACTOR)), atol=1e-4, rtol=0)
 
 
+@torch.no_grad()
 @pytest.mark.parametrize('r, expected', [(-0.5, 0.95), (0.5, 0.005)])
 def test_curve_brightens_for_negative_r(r, expected):
     # Zero-DCE's iteration; the printed sigmoid (R > 0) could only darken
     net = VisibleEnhancement()
-    with torch.no_grad():
-        net.curve[-1].weight.zero_()
-        net.curve[-1].bias.fill_(torch.atanh(torch.tensor(r)))
-        net.haze[-1].weight.zero_()
-        net.haze[-1].bias.fill_(30.0)       # t = 1: no haze
-        out = net(torch.full((1, 48, 8, 8), 0.2))
+    _maps(net, r=r)
+    out = _enhance(net, torch.full((1, 48, 8, 8), 0.2))
     assert out.brightened.mean().item() == pytest.approx(expected, abs=0.02)
+    torch.testing.assert_close(out.gain, out.brightened[:, :1] / 0.2, atol=1e-4, rtol=1e-3)
 
 
 def test_transmission_is_bounded_and_the_residual_weight_clamped():
     net = VisibleEnhancement()
     with torch.no_grad():
-        net.haze[-1].bias.fill_(-50.0)
+        net.maps.join[-1].bias[0] = -50.0 / CAUTION
         net.omega[0].fill_(3.0)
-    out = net(torch.rand(1, 48, 8, 8))
+    out = _enhance(net, torch.rand(1, 48, 8, 8))
     assert out.transmission.min().item() == pytest.approx(T_MIN)
     assert out.dehazed.max() <= 2.0
+
+
+def test_maps_that_black_a_frame_out_come_back():
+    net = VisibleEnhancement()
+    with torch.no_grad():
+        net.maps.join[-1].bias.fill_(-10.0)     # all is haze, and darker than its light
+    out = _enhance(net, torch.full((1, 48, 8, 8), 0.2))
+    assert out.dehazed.max() == 0
+    (out.derained - 0.2).abs().mean().backward()
+    assert net.maps.join[-1].bias.grad.abs().max() > 0
+
+
+def test_maps_look_far_around():
+    torch.manual_seed(0)
+    net, scene = Maps(), torch.rand(1, 3, 64, 64)
+    torch.nn.init.normal_(net.join[-1].weight, std=0.3)
+    near, far = scene.clone(), scene.clone()
+    near[..., 34:38, 34:38] += 0.5
+    far[..., 4:8, 32] += 5.0
+    whole = torch.zeros(1, STATISTICS[0] + JUDGED)
+    with torch.no_grad():
+        there, one, two = (net(x, whole, torch.float32)[..., 32, 32] for x in (scene, near, far))
+    assert (one - there).abs().max() > 1e-4 and (two - there).abs().max() > 1e-6
 
 
 def test_statistics_are_of_16_px_cells_and_the_same_from_a_shrunk_frame():
@@ -108,12 +150,12 @@ def test_thermal_sharpening_is_the_laplacian():
 def test_a_stage_switched_off_passes_its_input_on(stage, picture):
     torch.manual_seed(0)
     net, image = VisibleEnhancement(), torch.rand(1, 48, 8, 8)
-    for part in (net.haze, net.curve, net.rain):
+    for part in (net.maps.join, net.rain):
         torch.nn.init.normal_(part[-1].weight, std=0.3)
     before = {'dehazed': 'original', 'brightened': 'dehazed', 'derained': 'brightened'}[picture]
-    changed = net(image, debug=True)
+    changed = _enhance(net, image, debug=True)
     net.stages -= {stage}
-    passed = net(image, debug=True)
+    passed = _enhance(net, image, debug=True)
     assert not torch.allclose(getattr(changed, picture), getattr(changed, before), atol=1e-3)
     torch.testing.assert_close(getattr(passed, picture), getattr(passed, before))
 
@@ -121,8 +163,7 @@ def test_a_stage_switched_off_passes_its_input_on(stage, picture):
 def test_maps_are_interpolated_between_the_cells_centres():
     net = VisibleEnhancement()
     ramp = torch.arange(6.0).expand(1, 1, 3, 6)
-    one, other = (over_cells(torch.cat([ramp, -ramp], dim=1), kernel)
-                  for kernel in (net.spread_t, net.spread_r))
+    one, other = over_cells(torch.cat([ramp, -ramp], dim=1), net.spread).chunk(2, dim=1)
     fine = unpack(one, FACTOR)[0, 0]
     torch.testing.assert_close(other, -one)
     want = torch.nn.functional.interpolate(ramp, scale_factor=FACTOR, mode='bilinear')[0, 0]
@@ -132,7 +173,10 @@ def test_maps_are_interpolated_between_the_cells_centres():
 def test_inference_in_bands_equals_training():
     torch.manual_seed(0)
     net, image = VisibleEnhancement(), torch.rand(1, 48, 60, 8)
-    torch.nn.init.normal_(net.curve[-1].weight, std=0.3)
-    trained = net(image).brightened
+    torch.nn.init.normal_(net.maps.join[-1].weight, std=0.3)
+    trained = _enhance(net, image)
     with torch.no_grad():
-        torch.testing.assert_close(net(image).brightened, trained, atol=1e-5, rtol=1e-5)
+        banded = _enhance(net, image)
+    for name in ('brightened', 'base', 'lift', 'gain'):
+        torch.testing.assert_close(getattr(banded, name), getattr(trained, name), atol=1e-5,
+                                   rtol=1e-5)

@@ -22,7 +22,7 @@ def _pair(seed: int, height: int = 64, width: int = 96) -> tuple[torch.Tensor, t
 
 def _network(kind: str):
     torch.manual_seed(0)
-    network = DgMoe((8, 16), (8, 8), (8, 16), (1, 1)) if kind == 'dgmoe' else TgEcnet(**SMALL)
+    network = DgMoe((8, 16)) if kind == 'dgmoe' else TgEcnet(**SMALL)
     for parameter in network.parameters():      # fresh heads would change nothing
         torch.nn.init.normal_(parameter, std=0.05)
     return network.eval().requires_grad_(False)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from degfusion_ros.models.tg_blocks import Attention, blocks, down, join, KINDS, up
+from degfusion_ros.models.blocks import Attention, blocks, down, join, KINDS, up
 
 
 @torch.no_grad()

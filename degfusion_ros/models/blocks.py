@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Blocks of TG-ECNet: Restormer's transformer block, a plain convolution block, changes of scale.
+Blocks of both networks: Restormer's transformer block, a plain convolution block, changes of scale.
 
 Restormer (Zamir et al., CVPR 2022) attends over channels, so its cost grows with the pixels and not
 with their square. The processor still prefers convolutions where there are many pixels: each level
