@@ -8,13 +8,12 @@ that breaks, training mends in some thousand steps instead of from nothing.
 """
 
 import torch
-from torch.nn import functional
 
 from degfusion_ros.learning.loop import TrainingError
 from degfusion_ros.models.blocks import ConvBlock
 from degfusion_ros.models.dgmoe import BRANCHES, DgMoe, PARTS
 from degfusion_ros.models.enhancement import FACTOR
-from degfusion_ros.models.experts import BOX, DGME, EXPERTS, SHAPES
+from degfusion_ros.models.experts import BOX, boxed, DGME, EXPERTS, SHAPES
 from degfusion_ros.models.tg_ecnet import TgEcnet
 from degfusion_ros.models.tg_experts import Experts
 from degfusion_ros.models.tg_unet import Decoder
@@ -98,7 +97,7 @@ def _take_mixture(block: DGME, mixture: Experts, prompts: torch.Tensor,
             continue
         e = favourites[task]
         rows = slice(task * block.common_hidden, (task + 1) * block.common_hidden)
-        block.common[rows] = _boxed(kernels[e])
+        block.common[rows] = boxed(kernels[e])
         block.common_bias[task] = mixture.first_bias[e]
         block.common_second[task] = mixture.second[e] * used[task][e].clamp(min=0.4)
     order = sum(used).argsort(descending=True).tolist()
@@ -139,7 +138,7 @@ def _put(block: DGME, expert: int, first: torch.Tensor, bias: torch.Tensor, seco
         if expert < before + count:
             dy, dx = ((BOX - k) // 2 for k in shape)
             rows = slice((expert - before) * block.hidden, (expert - before + 1) * block.hidden)
-            group[rows] = _boxed(first)[..., dy:BOX - dy, dx:BOX - dx]
+            group[rows] = boxed(first)[..., dy:BOX - dy, dx:BOX - dx]
             break
         before += count
     block.first_bias[expert], block.second[expert] = bias, second
@@ -149,8 +148,3 @@ def _put(block: DGME, expert: int, first: torch.Tensor, bias: torch.Tensor, seco
 def _strongest(block: ConvBlock) -> torch.Tensor:
     size = block.first.weight.flatten(1).norm(dim=1) * block.second.weight[..., 0, 0].norm(dim=0)
     return size.argsort(descending=True)
-
-
-def _boxed(kernels: torch.Tensor) -> torch.Tensor:
-    edge = (BOX - kernels.shape[-1]) // 2
-    return functional.pad(kernels, (edge,) * 4)

@@ -92,7 +92,7 @@ class DGME(nn.Module):
 
     def _rows(self) -> torch.Tensor:
         # a row for each hidden channel, the common experts' first: to choose is to copy rows
-        kernels = (self.common, *(_boxed(kernels) for kernels in self.first))
+        kernels = (self.common, *(boxed(kernels) for kernels in self.first))
         return torch.cat([k.permute(0, 2, 3, 1).flatten(1) for k in kernels])
 
     def fold(self, gates: Gates, state: torch.Tensor, task: int = 0,
@@ -152,7 +152,8 @@ def apply_folded(x: torch.Tensor, first: torch.Tensor, first_bias: torch.Tensor,
     return conv_add(conv_relu(x, first, first_bias), second, second_bias, x)
 
 
-def _boxed(kernels: torch.Tensor) -> torch.Tensor:
+def boxed(kernels: torch.Tensor) -> torch.Tensor:
+    """Lay kernels of any shape into the middle of BOX x BOX zeros."""
     dy, dx = ((BOX - k) // 2 for k in kernels.shape[2:])
     return functional.pad(kernels, (dx, dx, dy, dy))
 
