@@ -113,13 +113,14 @@ def rain(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarr
 
 
 def low_light(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Darken by a gain and a gamma, with a slight colour cast; severity 1 keeps 7 % of mid-grey."""
+    """Darken by a gain and a gamma, with a colour cast; severity 1 keeps 7 % of mid-grey."""
     if severity <= 0:
         return rgb
     keep = _lerp(0.75, 0.07, severity ** 0.7) * rng.uniform(0.85, 1.15)
     gamma = 1 - rng.uniform(0.0, 0.8) * np.log2(keep)       # the gain does the rest
     gain = keep * 2 ** (gamma - 1)
-    cast = 1 + severity * rng.uniform(-0.08, 0.08, 3)
+    # a camera's amplified black level and lamps tint a night more than its exposure does
+    cast = 1 + severity * rng.uniform(-1, 1, 3) * rng.choice([0.08, 0.16])
     return (gain * np.power(rgb, np.float32(gamma)) * cast).astype(np.float32).clip(0, 1)
 
 

@@ -32,7 +32,8 @@ class FusionTask(nn.Module):
     def __init__(self, network: DgMoe, weights: dict[str, float]):
         super().__init__()
         self.network, self.weights = network, weights
-        needed = {'visible': 'visible', 'thermal': 'thermal', 'enhanced': None,
+        needed = {'visible': 'visible', 'thermal': 'thermal', 'visible_db': 'visible',
+                  'thermal_db': 'thermal', 'enhanced': None,
                   'balance': None, 'information': None}
         self.outputs = tuple(x for x in OUTPUTS if x in {needed.get(k, 'fused') for k in weights})
 
@@ -51,6 +52,8 @@ class FusionTask(nn.Module):
             table = {
                 'visible': lambda: losses.restoration_loss(out.unpacked('visible'), visible),
                 'thermal': lambda: losses.restoration_loss(out.unpacked('thermal'), thermal),
+                'visible_db': lambda: losses.decibel_loss(out.unpacked('visible'), visible),
+                'thermal_db': lambda: losses.decibel_loss(out.unpacked('thermal'), thermal),
                 # the paper lets PKDM define its own target; the clean source holds it to the truth
                 'enhanced': lambda: sum((x - pack(light, FACTOR)).abs().mean() for x in
                                         (enhanced.brightened, enhanced.derained)),

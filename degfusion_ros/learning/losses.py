@@ -166,6 +166,18 @@ def restoration_loss(restored: torch.Tensor, clean: torch.Tensor) -> torch.Tenso
     return (restored - clean).abs().mean() + (gradients(restored) - gradients(clean)).abs().mean()
 
 
+def decibel_loss(restored: torch.Tensor, clean: torch.Tensor, least: float = 2 / 255,
+                 ) -> torch.Tensor:
+    """
+    Mean of the images' negative PSNR in dB, as NAFNet (Chen et al., ECCV 2022) is trained.
+
+    To L1 a dark frame's error is ten times a rainy one's; here a dB is a dB. Errors below `least`
+    (root mean square) hardly count.
+    """
+    squared = (restored - clean).square().mean((1, 2, 3))
+    return 10 * torch.log10(squared + least ** 2).mean()
+
+
 def artefact_loss(fused: torch.Tensor, visible: torch.Tensor, thermal: torch.Tensor,
                   weight: torch.Tensor | float = 1.0) -> torch.Tensor:
     """
