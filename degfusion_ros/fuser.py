@@ -2,6 +2,7 @@
 """The one way in: a checkpoint becomes refresh (slow, cached) and fuse (fast, every frame)."""
 
 from collections.abc import Callable
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 import threading
@@ -17,15 +18,17 @@ from degfusion_ros.models import checkpoint
 from degfusion_ros.models.choice import (
     ENGINES,
     find_device,
+    find_engine,
     find_model,
     find_precision,
     FuserError,
     PRECISIONS,
 )
+from degfusion_ros.models.compiled import Compiler
 from degfusion_ros.models.engine import EngineError, OnnxNetwork
 from degfusion_ros.models.guidance import Guidance, Judgement, VECTOR_SIZE
 from degfusion_ros.models.labels import LABELS, THERMAL_LABELS, VISIBLE_LABELS
-from degfusion_ros.models.network import FusionNetwork, OUTPUTS, unit
+from degfusion_ros.models.network import FusionNetwork, OUTPUTS
 from degfusion_ros.models.recorded import Recorded
 
 __all__ = ['Degradation', 'ENGINES', 'find_model', 'Fuser', 'FuserError', 'Fusion', 'OUTPUTS',
@@ -33,6 +36,9 @@ __all__ = ['Degradation', 'ENGINES', 'find_model', 'Fuser', 'FuserError', 'Fusio
 
 WARM = (OUTPUTS, ('fused',))      # what is asked for as a rule
 SMALLEST = 32
+# NumPy deals with single images: a step that torch shares out leaves its threads spinning for a
+# while, in the way of an engine's.
+_LEVEL = np.float32(1 / 255)
 # A label is active from even odds on; all labels below even odds, with one near it, is 'unsure'.
 _ACTIVE, _DOUBT = 0.5, 0.35
 _OTHER_SCENE = 0.25     # of a severity, from one judgement to the next
@@ -74,13 +80,15 @@ class Fuser:
     """
 
     def __init__(self, network: FusionNetwork, guidance: Guidance, name: str, device: str,
-                 precision: str):
-        self.name, self.device, self.precision = name, device, precision
+                 precision: str, engine: str = 'torch'):
+        self.name, self.device, self.precision, self.engine = name, device, precision, engine
         self._dtype = PRECISIONS[precision]
         self._threads = torch.get_num_threads()
+        compiler = Compiler(copy.deepcopy(network), self._dtype, self._threads) \
+            if engine == 'openvino' else None
         self._network = network.eval().requires_grad_(False).at(self._dtype).to(
             device, memory_format=torch.channels_last)
-        self._frames = Recorded(self._network)
+        self._frames = Recorded(self._network, compiler)
         self._recordable = network.recordable
         self._guidance = guidance.eval().requires_grad_(False).to(device)
         self._swap, self._judging = threading.Lock(), threading.Lock()
@@ -92,17 +100,19 @@ class Fuser:
 
     @classmethod
     def load(cls, model: str | Path = 'dgmoe', device: str = 'auto', precision: str = 'auto',
-             engine: str = 'torch', providers: str = 'cpu') -> 'Fuser':
+             engine: str = 'auto', providers: str = 'cpu') -> 'Fuser':
         """
         Load a shipped model by name, or a .safetensors file by path.
 
         `device`: auto, cpu, cuda or cuda:N. `precision`: auto (the fastest that the device
         multiplies natively), float32, bfloat16 or float16. `engine`, which computes the frames:
-        torch, or onnxruntime in float32 on its `providers` cpu, cuda or tensorrt. Raises
-        FuserError.
+        torch; openvino on a CPU, once it has compiled a size (see warm_up); onnxruntime in float32
+        on its `providers` cpu, cuda or tensorrt; auto, openvino where it is installed and was
+        found faster, else torch. Raises FuserError.
         """
         path = find_model(model)
         device = find_device(device)
+        engine = find_engine(engine, device)
         precision = find_precision(precision, device, engine)
         try:
             network, guidance = checkpoint.load(path)
@@ -110,7 +120,7 @@ class Fuser:
                 network = OnnxNetwork(network, providers, torch.get_num_threads())
         except (checkpoint.CheckpointError, EngineError) as error:
             raise FuserError(str(error)) from error
-        return cls(network, guidance, path.stem, device, precision)
+        return cls(network, guidance, path.stem, device, precision, engine)
 
     def refresh(self, visible: np.ndarray, thermal: np.ndarray,
                 between: Callable[[], None] = lambda: None, keep: float = 0.0) -> Degradation:
@@ -205,8 +215,8 @@ class Fuser:
         """
         Judge and fuse at this size, so that the first real frames are not slow.
 
-        It also records the frame as one program for each of the outputs in WARM, some 0.4 s each:
-        frames of this size are then a fifth faster, and don't wait for Python's lock.
+        It also makes the frame one program for each of the outputs in WARM, a second or two each:
+        frames of this size are then faster, and don't wait for Python's lock.
         Sizes and outputs that come up later are recorded by `refresh`, once many frames had them.
         """
         rng = np.random.default_rng(0)
@@ -231,8 +241,10 @@ class Fuser:
         if bottom or right:
             visible, thermal = (cv2.copyMakeBorder(x, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)
                                 for x in (visible, thermal))
+        if thermal.dtype == np.uint8:
+            thermal = np.multiply(thermal, _LEVEL, dtype=np.float32)
         colour, heat = (torch.from_numpy(x).to(self.device) for x in (visible, thermal))
-        return colour.permute(2, 0, 1)[None], unit(heat)[None, None]
+        return colour.permute(2, 0, 1)[None], heat[None, None]
 
     def _autocast(self):
         return torch.autocast(torch.device(self.device).type, self._dtype,
@@ -274,8 +286,8 @@ def _bytes(thermal: np.ndarray) -> np.ndarray:
 
 
 def _image(image: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
-    out = image[0, :size[0], :size[1]].contiguous().cpu().numpy()
-    return out[..., 0] if out.shape[2] == 1 else out
+    out = image[0].cpu().numpy()[:size[0], :size[1]]
+    return np.ascontiguousarray(out[..., 0] if out.shape[2] == 1 else out)
 
 
 def _degradation(told: Judgement) -> Degradation:

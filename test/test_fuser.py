@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Fuser: what goes in and comes out, and that judging does not disturb fusing."""
 
+import platform
 import sys
 import threading
 
@@ -10,6 +11,7 @@ import torch
 
 from degfusion_ros import Fuser, FuserError
 from degfusion_ros.fuser import ENGINES, OUTPUTS, THERMAL_LABELS, VISIBLE_LABELS
+from degfusion_ros.models import compiled
 
 
 @pytest.fixture(scope='module')
@@ -149,11 +151,14 @@ def test_bfloat16_is_close_to_float32(tiny_model):
         assert np.abs(difference).mean() < 2
 
 
-def test_onnxruntime_fuses_as_torch_does_and_is_steered_alike(tiny_model):
+@pytest.mark.parametrize('engine', [e for e in ENGINES if e not in ('auto', 'torch')])
+def test_every_engine_fuses_as_torch_does_and_is_steered_alike(tiny_model, engine):
     visible, thermal = _pair(40, 70)
     made = []
-    for engine in ENGINES:
-        fuser = Fuser.load(tiny_model, 'cpu', 'float32', engine)
+    for name in ('torch', engine):
+        fuser = Fuser.load(tiny_model, 'cpu', 'float32', name)
+        assert fuser.engine == name
+        fuser.warm_up(40, 70)
         told = fuser.refresh(visible, thermal)
         made.append((fuser.fuse(visible, thermal, OUTPUTS), told.vector))
     for name in OUTPUTS:
@@ -162,8 +167,20 @@ def test_onnxruntime_fuses_as_torch_does_and_is_steered_alike(tiny_model):
     assert np.allclose(made[0][1], made[1][1])
 
 
+def test_auto_takes_openvino_where_it_is_and_torch_elsewhere(tiny_model, monkeypatch):
+    monkeypatch.setattr(compiled, 'there', lambda: False)
+    assert Fuser.load(tiny_model, 'cpu').engine == 'torch'
+    with pytest.raises(FuserError, match='pip install openvino'):
+        Fuser.load(tiny_model, 'cpu', engine='openvino')
+    monkeypatch.setattr(compiled, 'there', lambda: True)
+    for machine, engine in (('x86_64', 'openvino'), ('aarch64', 'torch')):
+        monkeypatch.setattr(platform, 'machine', lambda machine=machine: machine)
+        assert Fuser.load(tiny_model, 'cpu').engine == engine
+
+
 @pytest.mark.parametrize('given, told', [
-    (('auto', 'abacus'), 'torch, onnxruntime'), (('bfloat16', 'onnxruntime'), 'float32 only'),
+    (('auto', 'abacus'), 'torch, openvino, onnxruntime'),
+    (('bfloat16', 'onnxruntime'), 'float32 only'),
     (('auto', 'onnxruntime', 'tensorrt'), 'install onnxruntime-gpu')])
 def test_an_engine_that_cannot_be_had_is_refused(tiny_model, given, told):
     with pytest.raises(FuserError, match=told):

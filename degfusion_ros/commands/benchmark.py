@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='shipped names or .safetensors paths, with commas')
     parser.add_argument('--forms', type=_list, default=['folded', 'routed', 'dense'],
                         help='folded, routed, dense (default: all that a model has)')
-    parser.add_argument('--engines', type=_list, help='torch, onnxruntime (default: those there)')
+    parser.add_argument('--engines', type=_list, help='torch, openvino, onnxruntime '
+                        '(default: those there)')
     parser.add_argument('--precisions', type=_list, default=['auto', 'float32'],
                         help='auto, float32, bfloat16, float16 (default: auto,float32)')
     parser.add_argument('--device', default='cpu', help='cpu or cuda (default: %(default)s)')
@@ -89,16 +90,19 @@ def _specs(args: argparse.Namespace) -> list:
     from degfusion_ros.learning.benchmark import forms, Spec
     from degfusion_ros.learning.benchmark_peers import REFERENCE
     threads = args.threads or [torch.get_num_threads()]
-    there = importlib.util.find_spec('onnxruntime') is not None
-    engines = args.engines or ['torch'] + ['onnxruntime'] * there
+    engines = args.engines or [name for name in ('torch', 'openvino', 'onnxruntime')
+                               if importlib.util.find_spec(name) is not None]
     found, plain = [], [Spec(name, args.size, threads=threads[0])
                         for name in (REFERENCE, *args.peer)]
     for model in args.models:
-        known, precisions = forms(model, args.device, args.precisions)
-        first = Spec(model, args.size, known[0], 'torch', precisions[0], threads=threads[0])
-        found += [replace(first, form=form, precision=precision)
+        known, precisions, usual = forms(model, args.device, args.precisions)
+        engine = usual if usual in engines else engines[0]
+        first = Spec(model, args.size, known[0], engine, precisions[0], threads=threads[0])
+        found += [replace(first, form=form, engine='torch', precision=precision)
                   for precision in precisions for form in known
                   if form in args.forms and 'torch' in engines]
+        if 'openvino' in engines and args.device == 'cpu':
+            found += [replace(first, engine='openvino', precision=p) for p in precisions]
         found.append(replace(first, outputs=OUTPUTS))
         if 'onnxruntime' in engines:
             found.append(replace(first, engine='onnxruntime', precision='float32'))

@@ -80,7 +80,7 @@ class Candidate:
         cv2.setNumThreads(self.spec.threads)
 
     def _work(self, device: str) -> float | None:
-        if self.spec.engine == 'onnxruntime':   # it computes what torch does, out of torch's sight
+        if self.spec.engine in ('openvino', 'onnxruntime'):     # out of torch's sight, but the same
             spec = Spec(self.spec.model, self.spec.size, self.spec.form, 'torch', 'float32',
                         self.spec.outputs)
             fuse = _fuse(spec, device, self._pair)
@@ -107,10 +107,16 @@ def measure(candidates: list[Candidate], peaks: dict[tuple[str, int], Peak], fra
         on_round(done / frames)
 
 
-def forms(model: str, device: str, precisions: list[str]) -> tuple[tuple[str, ...], list[str]]:
-    """Return a model's forms, its usual one first, and the precisions, auto resolved, each once."""
-    found = [Fuser.load(model, device, precision).precision for precision in precisions]
-    return forms_of(checkpoint.load(find_model(model))[0]), list(dict.fromkeys(found))
+def forms(model: str, device: str,
+          precisions: list[str]) -> tuple[tuple[str, ...], list[str], str]:
+    """
+    Return a model's forms, its usual one first, the precisions and the engine.
+
+    auto is resolved, and each precision there once.
+    """
+    found = [Fuser.load(model, device, precision) for precision in precisions]
+    return (forms_of(checkpoint.load(find_model(model))[0]),
+            list(dict.fromkeys(fuser.precision for fuser in found)), found[0].engine)
 
 
 def ratio(row: dict, rows: list[dict]) -> float | None:

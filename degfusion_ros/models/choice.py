@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which file, device and precision a model runs with."""
+"""Which file, device, engine and precision a model runs with."""
 
 from pathlib import Path
 
 import torch
 
-ENGINES = ('torch', 'onnxruntime')
+from degfusion_ros.models import compiled
+
+ENGINES = ('auto', 'torch', 'openvino', 'onnxruntime')
 PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 _WEIGHTS = Path(__file__).parents[1] / 'weights'
 
@@ -35,10 +37,23 @@ def find_device(device: str) -> str:
                      f'{torch.cuda.device_count()} CUDA devices); use auto or cpu')
 
 
-def find_precision(precision: str, device: str, engine: str) -> str:
-    """Return the precision; auto is the fastest that the device multiplies natively."""
+def find_engine(engine: str, device: str) -> str:
+    """Return the engine; auto is the fastest that is there for the device."""
     if engine not in ENGINES:
         raise FuserError(f'engine {engine!r}: choose from {", ".join(ENGINES)}')
+    if engine == 'auto':
+        return 'openvino' if device == 'cpu' and compiled.available() else 'torch'
+    if engine == 'openvino':
+        if device != 'cpu':
+            raise FuserError(f'engine {engine!r}: for the cpu, not {device}; use auto or torch')
+        if not compiled.there():
+            raise FuserError(f'engine {engine!r}: no Python package openvino: '
+                             'pip install openvino')
+    return engine
+
+
+def find_precision(precision: str, device: str, engine: str) -> str:
+    """Return the precision; auto is the fastest that the device multiplies natively."""
     if engine == 'onnxruntime':
         if precision not in ('auto', 'float32'):
             raise FuserError(f'precision {precision!r}: the engine onnxruntime takes float32 only')

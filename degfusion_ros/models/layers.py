@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolutions as the processor likes them: fused with ReLU or a sum."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 
 import torch
@@ -14,10 +16,23 @@ _FUSED = getattr(torch.ops.mkldnn, '_convolution_pointwise', None) \
 _FUSED_SUM = None if _FUSED is None else torch.ops.mkldnn._convolution_pointwise_.binary
 
 
+_PORTABLE = ContextVar('portable', default=False)
+
+
+@contextmanager
+def portable() -> Iterator[None]:
+    """Within, nothing is computed in a way that only torch on a CPU knows: for other engines."""
+    token = _PORTABLE.set(True)
+    try:
+        yield
+    finally:
+        _PORTABLE.reset(token)
+
+
 def eager(x: torch.Tensor) -> bool:
     """Tell whether x is computed on this machine's CPU, now or recorded, without gradients."""
     return x.device.type == 'cpu' and not torch.is_grad_enabled() \
-        and not torch.compiler.is_compiling()
+        and not torch.compiler.is_compiling() and not _PORTABLE.get()
 
 
 # Recording takes no list of `Scalar?`, which the fused operators have; spelt out, it does.

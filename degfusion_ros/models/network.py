@@ -104,7 +104,7 @@ def _rounded(image: torch.Tensor, *change: torch.Tensor) -> tuple[torch.Tensor]:
     scaled = image.float() if image.dtype == torch.uint8 else image.mul(255)
     for x in change:
         scaled = torch.add(scaled, x.float(), alpha=255)
-    return scaled.round_().clamp_(0, 255),
+    return scaled.round().clamp(0, 255),
 
 
 def pack(image: torch.Tensor, factor: int) -> torch.Tensor:
@@ -116,21 +116,21 @@ def pack(image: torch.Tensor, factor: int) -> torch.Tensor:
     """
     b, c, h, w = image.shape
     f = factor
-    split = image.permute(0, 2, 3, 1).reshape(b, h // f, f, w // f, f, c).transpose(2, 3)
-    return split.reshape(b, h // f, w // f, f * f * c).permute(0, 3, 1, 2)
+    rows = image.permute(0, 2, 3, 1).reshape(b * (h // f), f, w // f, f * c)
+    return rows.transpose(1, 2).reshape(b, h // f, w // f, f * f * c).permute(0, 3, 1, 2)
 
 
 def unpack(packed: torch.Tensor, factor: int) -> torch.Tensor:
     """Undo `pack`; channels last in, channels last out."""
     b, c, h, w = packed.shape
     f = factor
-    split = packed.permute(0, 2, 3, 1).reshape(b, h, w, f, f, c // (f * f)).transpose(2, 3)
-    return split.reshape(b, h * f, w * f, c // (f * f)).permute(0, 3, 1, 2)
+    rows = packed.permute(0, 2, 3, 1).reshape(b * h, w, f, c // f).transpose(1, 2)
+    return rows.reshape(b, h * f, w * f, c // (f * f)).permute(0, 3, 1, 2)
 
 
 def unit(image: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Return an image as `dtype` in 0..1; bytes are divided by 255."""
-    return image.to(dtype).mul_(1 / 255) if image.dtype == torch.uint8 else image.to(dtype)
+    return image.to(dtype) * (1 / 255) if image.dtype == torch.uint8 else image.to(dtype)
 
 
 def banded(function: Callable[..., tuple[torch.Tensor, ...]], *images: torch.Tensor,

@@ -4,8 +4,8 @@ A network's frame as one recorded program.
 
 A frame is some four hundred operators. Called one by one from Python they cost a fifth of the
 frame's time on a CPU, and at each of them another thread may take Python's lock and keep it. A
-program (TorchScript, recorded once for a size) is one call, during which the lock is free. On a GPU
-it is a CUDA graph.
+program, made once for a size, is one call, during which the lock is free: compiled by OpenVINO
+where that is wanted and works, else recorded as TorchScript. On a GPU it is a CUDA graph.
 """
 
 from collections import Counter
@@ -15,6 +15,7 @@ import warnings
 import torch
 from torch.utils import _pytree as pytree
 
+from degfusion_ros.models.compiled import CLOSE, Compiler
 from degfusion_ros.models.graphs import cuda_graph, Static
 from degfusion_ros.models.network import FusionNetwork, State
 
@@ -28,8 +29,8 @@ Images = tuple[torch.Tensor, ...]       # B x H x W x 3 or 1, uint8
 class Recorded:
     """Runs frames by the programs that `record` made, others operator by operator."""
 
-    def __init__(self, network: FusionNetwork):
-        self._network = network
+    def __init__(self, network: FusionNetwork, compiler: Compiler | None = None):
+        self._network, self._compiler = network, compiler
         self._programs: dict[tuple, Callable[..., Images] | None] = {}     # None: cannot be
         self._met: Counter[tuple] = Counter()
 
@@ -52,8 +53,8 @@ class Recorded:
         """
         Make the program for images of this size and these outputs; False where it cannot be.
 
-        Call it under the autocast that frames run under. A program that does not give the very
-        same picture is thrown away.
+        Call it under the autocast that frames run under. A program that does not give the same
+        picture, the very same if torch runs it, is thrown away.
         """
         key = _key(visible, thermal, outputs)
         if key not in self._programs:
@@ -75,21 +76,32 @@ class Recorded:
     def _made(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
               outputs: tuple[str, ...]) -> Callable[..., Images] | None:
         leaves, structure = pytree.tree_flatten(state)
+        wanted = self._frame(visible, thermal, state, outputs)
 
         def frame(visible, thermal, *leaves):
             return self._frame(visible, thermal, pytree.tree_unflatten(leaves, structure), outputs)
-        wanted = self._frame(visible, thermal, state, outputs)
-        try:
-            if visible.is_cuda:
-                program = Static(cuda_graph(frame), (visible, thermal, *leaves))
-            else:
-                program = _traced(frame, visible, thermal, *leaves)
-            with torch.autocast(visible.device.type, enabled=False):
-                for _ in range(_RUNS):
-                    found = program(visible, thermal, *leaves)
-        except (RuntimeError, AttributeError):      # this torch lacks an operator or the recorder
-            return None
-        return program if all(torch.equal(a, b) for a, b in zip(found, wanted)) else None
+
+        def graph():
+            return Static(cuda_graph(frame), (visible, thermal, *leaves))
+
+        def traced():
+            return _traced(frame, visible, thermal, *leaves)
+
+        def compiled():
+            return self._compiler(visible, thermal, state, outputs)
+        ways = [graph] if visible.is_cuda else \
+            [compiled, traced] if self._compiler else [traced]
+        for make in ways:
+            try:
+                program = make()
+                with torch.autocast(visible.device.type, enabled=False):
+                    for _ in range(_RUNS):
+                        found = program(visible, thermal, *leaves)
+            except (RuntimeError, AttributeError):  # it lacks an operator or the recorder
+                continue
+            if all(_same(a, b, make is compiled) for a, b in zip(found, wanted, strict=True)):
+                return program
+        return None
 
     def _frame(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
                outputs: tuple[str, ...]) -> Images:
@@ -101,6 +113,13 @@ def _traced(frame: Callable[..., Images], *inputs: torch.Tensor) -> Callable[...
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')     # of sizes that become constants, as meant
         return torch.jit.trace(frame, inputs, check_trace=False)
+
+
+def _same(found: torch.Tensor, wanted: torch.Tensor, nearly: bool) -> bool:
+    """Tell whether two pictures are equal; `nearly`: but for roundings."""
+    if not nearly or found.shape != wanted.shape:
+        return torch.equal(found, wanted)
+    return float((found.float() - wanted.float()).abs().mean()) <= CLOSE
 
 
 def _key(visible: torch.Tensor, thermal: torch.Tensor, outputs: tuple[str, ...]) -> tuple:

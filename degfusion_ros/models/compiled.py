@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A network's frame compiled by OpenVINO, which lays whole graphs out for x86-64 processors.
+
+Same arithmetic as torch's, both by oneDNN, but in other kernels and with fewer passes over memory.
+What steers are inputs of the graph: a refresh hands over new tensors and rebuilds nothing.
+"""
+
+from collections.abc import Callable
+import importlib.util
+import platform
+import threading
+import warnings
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from degfusion_ros.models.layers import portable
+from degfusion_ros.models.network import FusionNetwork
+
+Images = tuple[torch.Tensor, ...]
+CLOSE = 1.0     # levels of 255, on average: bfloat16 has 8 bits, and rounds where torch does not
+
+
+def there() -> bool:
+    """Tell whether OpenVINO is installed."""
+    return importlib.util.find_spec('openvino') is not None
+
+
+def available() -> bool:
+    """Tell whether OpenVINO is there, on a processor of the kind on which it was found faster."""
+    return platform.machine() in ('x86_64', 'AMD64') and there()
+
+
+class _Frame(nn.Module):
+    def __init__(self, network: FusionNetwork, structure: pytree.TreeSpec,
+                 outputs: tuple[str, ...]):
+        super().__init__()
+        self.network, self.structure, self.outputs = network, structure, outputs
+
+    def forward(self, visible: torch.Tensor, thermal: torch.Tensor,
+                *leaves: torch.Tensor) -> Images:
+        state = pytree.tree_unflatten(leaves, self.structure)
+        made = self.network(visible.permute(0, 3, 1, 2), thermal, state, self.outputs)
+        return tuple(made.bytes(name) for name in self.outputs)
+
+
+class Compiler:
+    """Compiles frames of one network, which it takes in float32, to run in `dtype`."""
+
+    def __init__(self, network: FusionNetwork, dtype: torch.dtype, threads: int):
+        import openvino
+        self._network = network.eval().requires_grad_(False)
+        self._options = {
+            'INFERENCE_PRECISION_HINT': 'bf16' if dtype == torch.bfloat16 else 'f32',
+            'INFERENCE_NUM_THREADS': threads, 'NUM_STREAMS': 1, 'ENABLE_CPU_PINNING': False}
+        self._core = openvino.Core()
+
+    def __call__(self, visible: torch.Tensor, thermal: torch.Tensor, state: object,
+                 outputs: tuple[str, ...]) -> Callable[..., Images]:
+        """
+        Return the frame of this size and these outputs as a program; takes about a second.
+
+        The program is called as program(visible, thermal, *leaves of the state), with images as
+        the network takes them, and returns its outputs' bytes, B x H x W x 3 or 1.
+        """
+        leaves, structure = pytree.tree_flatten(state)
+        given = (visible.permute(0, 2, 3, 1), thermal, *_singles(leaves))
+        with torch.inference_mode(False), torch.no_grad(), portable(), \
+                torch.autocast('cpu', enabled=False), warnings.catch_warnings():
+            warnings.simplefilter('ignore')     # of sizes that become constants, as meant
+            model = _converted(_Frame(self._network, structure, outputs),
+                               tuple(x.clone(memory_format=torch.contiguous_format)
+                                     for x in given))
+        return _Program(self._core.compile_model(model, 'CPU', self._options))
+
+
+class _Program:
+    def __init__(self, compiled: object):
+        self._request = compiled.create_infer_request()
+        self._count = len(compiled.outputs)
+        self._state: tuple[torch.Tensor, ...] = ()
+        self._held: dict[int, np.ndarray] = {}
+        self._running = threading.Lock()
+
+    def __call__(self, visible: torch.Tensor, thermal: torch.Tensor,
+                 *leaves: torch.Tensor) -> Images:
+        with self._running:     # one set of buffers
+            self._set(0, visible.permute(0, 2, 3, 1))
+            self._set(1, thermal)
+            if len(leaves) != len(self._state) or \
+                    any(new is not old for new, old in zip(leaves, self._state)):
+                for i, leaf in enumerate(_singles(leaves), start=2):
+                    self._set(i, leaf)
+                self._state = leaves
+            self._request.infer()
+            return tuple(torch.from_numpy(self._request.get_output_tensor(i).data.copy())
+                         for i in range(self._count))
+
+    def _set(self, index: int, tensor: torch.Tensor) -> None:
+        import openvino
+        array = tensor.contiguous().numpy(force=True)
+        self._request.set_input_tensor(index, openvino.Tensor(array, shared_memory=True))
+        self._held[index] = array       # the request only points at it
+
+
+def _singles(leaves: list[torch.Tensor] | tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+    """Return the leaves in float32, which the graph itself rounds as it needs."""
+    return [x.float() if x.is_floating_point() else x for x in leaves]
+
+
+def _converted(frame: nn.Module, given: tuple[torch.Tensor, ...]) -> object:
+    # by the frontend itself: openvino.convert_model also reports to a server who converts what
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+    traced = torch.jit.trace(frame.eval(), given, check_trace=False)
+    frontend = FrontEndManager().load_by_framework('pytorch')
+    # a name of its own: the frontend does not keep it alive
+    decoder = TorchScriptPythonDecoder(traced, example_input=given, shared_memory=False)
+    model = frontend.convert(frontend.load(decoder))
+    model.reshape({i: list(x.shape) for i, x in enumerate(given)})
+    return model

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A compiled frame is torch's but for roundings, whatever steers it, and follows a refresh."""
+
+import threading
+
+import pytest
+from steered import network_of, OUTPUTS, pair, steer
+import torch
+
+from degfusion_ros.models import compiled, recorded
+from degfusion_ros.models.compiled import Compiler
+from degfusion_ros.models.recorded import Recorded
+
+pytest.importorskip('openvino')
+
+
+@pytest.mark.parametrize('kind', ['dgmoe', 'tg_ecnet'])
+@torch.inference_mode()
+def test_a_compiled_frame_is_the_frame_for_other_images_and_states(kind):
+    network = network_of(kind)
+    program = Compiler(network, torch.float32, 1)(*pair(0), steer(network, 0), OUTPUTS)
+    plain = Recorded(network)
+    told = set()
+    for seed in range(1, 4):
+        state, given = steer(network, seed), pair(1)
+        made = program(*given, *recorded.pytree.tree_leaves(state))
+        for found, wanted in zip(made, plain(*given, state, OUTPUTS), strict=True):
+            assert found.dtype == torch.uint8 and found.shape == wanted.shape
+            assert (found.int() - wanted.int()).abs().max() <= 1
+        told.add(made[0].numpy().tobytes())
+    assert len(told) == 3       # what steers is heard
+
+
+@torch.inference_mode()
+def test_bfloat16_is_close_and_is_what_frames_then_run_by(monkeypatch):
+    network, original = network_of('dgmoe').at(torch.bfloat16), network_of('dgmoe')
+    frames = Recorded(network.to(memory_format=torch.channels_last),
+                      Compiler(original, torch.bfloat16, 1))
+    state = steer(network, 0, torch.bfloat16)
+    with torch.autocast('cpu', torch.bfloat16):
+        wanted = frames(*pair(0), state, ('fused',))
+        assert frames.record(*pair(0), state, ('fused',))
+        monkeypatch.setattr(type(network), 'forward', None)     # nobody asks torch any more
+        found = frames(*pair(0), state, ('fused',))
+    assert 0 < (found[0].float() - wanted[0].float()).abs().mean() < compiled.CLOSE
+
+
+@torch.inference_mode()
+def test_torch_records_what_openvino_cannot_or_gets_wrong():
+    network = network_of('dgmoe')
+
+    def refuses(*_):
+        raise RuntimeError('no such operation')
+
+    def errs(visible, thermal, state, outputs):
+        return lambda *_: tuple(255 - x for x in Recorded(network)(visible, thermal, state,
+                                                                    outputs))
+    state = steer(network, 0)
+    wanted, = Recorded(network)(*pair(1), state, ('fused',))
+    for compiler in (refuses, errs):
+        frames = Recorded(network, compiler)
+        assert frames.record(*pair(0), state, ('fused',))
+        assert torch.equal(frames(*pair(1), state, ('fused',))[0], wanted)
+
+
+@torch.inference_mode()
+def test_threads_that_share_a_program_do_not_mix_their_frames():
+    network = network_of('dgmoe')
+    states = [recorded.pytree.tree_leaves(steer(network, seed)) for seed in range(2)]
+    program = Compiler(network, torch.float32, 1)(*pair(0), steer(network, 0), ('fused',))
+    wanted = [program(*pair(seed), *states[seed])[0] for seed in range(2)]
+    wrong = []
+
+    def work(seed):
+        for _ in range(20):
+            if not torch.equal(program(*pair(seed), *states[seed])[0], wanted[seed]):
+                wrong.append(seed)
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
