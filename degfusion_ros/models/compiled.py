@@ -42,7 +42,7 @@ class _Frame(nn.Module):
 
     def forward(self, visible: torch.Tensor, thermal: torch.Tensor,
                 *leaves: torch.Tensor) -> Images:
-        state = pytree.tree_unflatten(leaves, self.structure)
+        state = pytree.tree_unflatten([x.float() for x in leaves], self.structure)
         made = self.network(visible.permute(0, 3, 1, 2), thermal, state, self.outputs)
         return tuple(made.bytes(name) for name in self.outputs)
 
@@ -67,7 +67,7 @@ class Compiler:
         the network takes them, and returns its outputs' bytes, B x H x W x 3 or 1.
         """
         leaves, structure = pytree.tree_flatten(state)
-        given = (visible.permute(0, 2, 3, 1), thermal, *_singles(leaves))
+        given = (visible.permute(0, 2, 3, 1), thermal, *leaves)
         with torch.inference_mode(False), torch.no_grad(), portable(), \
                 torch.autocast('cpu', enabled=False), warnings.catch_warnings():
             warnings.simplefilter('ignore')     # of sizes that become constants, as meant
@@ -92,7 +92,7 @@ class _Program:
             self._set(1, thermal)
             if len(leaves) != len(self._state) or \
                     any(new is not old for new, old in zip(leaves, self._state)):
-                for i, leaf in enumerate(_singles(leaves), start=2):
+                for i, leaf in enumerate(leaves, start=2):
                     self._set(i, leaf)
                 self._state = leaves
             self._request.infer()
@@ -101,14 +101,14 @@ class _Program:
 
     def _set(self, index: int, tensor: torch.Tensor) -> None:
         import openvino
-        array = tensor.contiguous().numpy(force=True)
-        self._request.set_input_tensor(index, openvino.Tensor(array, shared_memory=True))
+        tensor, kind = tensor.contiguous(), None
+        if tensor.dtype == torch.bfloat16:      # unknown to NumPy
+            tensor, kind = tensor.view(torch.int16), openvino.Type.bf16
+        array = tensor.numpy(force=True)
+        self._request.set_input_tensor(
+            index, openvino.Tensor(array, shared_memory=True) if kind is None else
+            openvino.Tensor(array, openvino.Shape(array.shape), kind))
         self._held[index] = array       # the request only points at it
-
-
-def _singles(leaves: list[torch.Tensor] | tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
-    """Return the leaves in float32, which the graph itself rounds as it needs."""
-    return [x.float() if x.is_floating_point() else x for x in leaves]
 
 
 def _converted(frame: nn.Module, given: tuple[torch.Tensor, ...]) -> object:
