@@ -195,8 +195,8 @@ class DgMoe(FusionNetwork):
         tint = torch.cat([coarse, enhanced.shift, enhanced.gain - 1, coarse[:, :1]], dim=1)
         made = dict.fromkeys(OUTPUTS)
 
-        def coloured(told: torch.Tensor, lift: torch.Tensor) -> Sum:
-            change, gain, share, shift = told.split((_GREY, *_COLOUR), dim=1)
+        def coloured(lift: torch.Tensor, change: torch.Tensor, gain: torch.Tensor,
+                     share: torch.Tensor, shift: torch.Tensor) -> Sum:
             gain = enhanced.gain * torch.exp(gain.float().clamp(-3, 1))
             share = share.float().sigmoid()
             near = gain * share * coarse + shift.float() + enhanced.shift
@@ -204,11 +204,12 @@ class DgMoe(FusionNetwork):
             return Sum(packed, self.colour.change(lift + change, cells, chroma))
         if 'fused' in outputs:
             told = self._decode(list(levels.values()), 'fused', state, tint)
-            shift = functional.hardsigmoid(told[:, :_GREY]) * (sharp - base)  # to the thermal
-            made['fused'] = coloured(told[:, _GREY:], enhanced.lift + shift)
+            weight, *told = told.split((_GREY, _GREY, *_COLOUR), dim=1)
+            shift = functional.hardsigmoid(weight) * (sharp - base)     # to the thermal
+            made['fused'] = coloured(enhanced.lift + shift, *told)
         if 'visible' in outputs:
             told = self._decode([levels[BRANCHES[0]]], 'visible', state, tint)
-            made['visible'] = coloured(told, enhanced.lift)
+            made['visible'] = coloured(enhanced.lift, *told.split((_GREY, *_COLOUR), dim=1))
         if 'thermal' in outputs:
             told = self._decode([levels[BRANCHES[1]]], 'thermal', state)
             made['thermal'] = Sum(sharpened, told)

@@ -101,7 +101,7 @@ class Outputs(NamedTuple):
 
 
 def _rounded(image: torch.Tensor, *change: torch.Tensor) -> tuple[torch.Tensor]:
-    scaled = image.float() if image.dtype == torch.uint8 else image.mul(255)
+    scaled = _as_it_lies(image, torch.float32) if image.dtype == torch.uint8 else image.mul(255)
     for x in change:
         scaled = torch.add(scaled, x.float(), alpha=255)
     return scaled.round().clamp(0, 255),
@@ -130,7 +130,12 @@ def unpack(packed: torch.Tensor, factor: int) -> torch.Tensor:
 
 def unit(image: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Return an image as `dtype` in 0..1; bytes are divided by 255."""
-    return image.to(dtype) * (1 / 255) if image.dtype == torch.uint8 else image.to(dtype)
+    return _as_it_lies(image, dtype, 1 / 255) if image.dtype == torch.uint8 else image.to(dtype)
+
+
+def _as_it_lies(image: torch.Tensor, dtype: torch.dtype, scale: float = 1.0) -> torch.Tensor:
+    """Convert channels-last bytes in the order of memory: engines take a permuted view for work."""
+    return (image.permute(0, 2, 3, 1).to(dtype) * scale).permute(0, 3, 1, 2)
 
 
 def banded(function: Callable[..., tuple[torch.Tensor, ...]], *images: torch.Tensor,
