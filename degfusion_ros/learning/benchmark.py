@@ -132,12 +132,12 @@ def _fuse(spec: Spec, device: str, frames: tuple[np.ndarray, np.ndarray]) -> Cal
     if spec.form is None:
         return laplacian_pyramid if spec.model == REFERENCE else load_peer(spec.model)
     torch.set_num_threads(spec.threads)     # what a Fuser finds is what it keeps
-    if spec.form in ('routed', 'dense'):
-        network, guidance = checkpoint.load(find_model(spec.model))
+    network, guidance = checkpoint.load(find_model(spec.model))
+    if spec.form == forms_of(network)[0]:
+        fuser = Fuser.load(spec.model, device, spec.precision, spec.engine)
+    else:
         network = in_form(network, spec.form, getattr(torch, spec.precision))
         fuser = Fuser(network, guidance, spec.model, device, spec.precision)
-    else:
-        fuser = Fuser.load(spec.model, device, spec.precision, spec.engine)
     fuser.refresh(*frames)
     fuser.warm_up(*frames[1].shape)
     return lambda visible, thermal: fuser.fuse(visible, thermal, spec.outputs)
