@@ -2,6 +2,7 @@
 """Stage two: train the fusion network on degraded frames, steered by a frozen guidance."""
 
 from collections.abc import Callable
+import json
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 
 from degfusion_ros.learning import losses
 from degfusion_ros.learning.loop import Loop, own_seed, start_from, stream_loader, TrainingError
+from degfusion_ros.learning.narrowing import narrow
 from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
 from degfusion_ros.learning.upcycling import upcycle
 from degfusion_ros.models import checkpoint
@@ -152,11 +154,14 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
 
 
 def _start(network: DgMoe, file: Path, pairs: list, seed: int) -> None:
-    """Go on from a dgmoe, or from a TG-ECNet (see learning.upcycling)."""
+    """Go on from a dgmoe, a larger one (see narrowing), or a TG-ECNet (see upcycling)."""
     try:
         about = checkpoint.read(file)[1]
     except checkpoint.CheckpointError:
         about = {}      # start_from tells why
+    if about.get('kind') == DgMoe.kind and json.loads(about['config']) != network.config:
+        narrow(network, checkpoint.load(file)[0])
+        return
     if about.get('kind') != TgEcnet.kind:
         start_from(file, network)
         return
