@@ -23,7 +23,8 @@ class Restoration(nn.Module):
     Stage one: the paper's restoration, gradient and balance losses.
 
     Ours: `chroma`, which the paper does not restore; `structure` and `fidelity`, with which L1
-    keeps texture; `degradation`, by which the prompts learn early what the experts need.
+    keeps texture; `decibel`, to which no condition's errors are the loudest; `degradation`, by
+    which the prompts learn early what the experts need.
     """
 
     def __init__(self, network: TgEcnet, weights: dict[str, float]):
@@ -48,6 +49,7 @@ class Restoration(nn.Module):
             return losses.weighted({
                 'restoration': lambda: sum((x - y).abs().mean() for x, y in pairs),
                 'gradient': lambda: sum(gradient_distance(x, y) for x, y in pairs),
+                'decibel': lambda: sum(losses.decibel_loss(x, y) for x, y in pairs),
                 'structure': lambda: sum(losses.structure_loss(x, y).mean() for x, y in pairs),
                 'fidelity': lambda: sum(losses.fidelity_loss(y, x).mean() for x, y in pairs),
                 'chroma': lambda: (losses.chroma(colours) - losses.chroma(visible)).abs().mean(),

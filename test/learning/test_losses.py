@@ -30,6 +30,18 @@ def test_noise_and_blur_cost_structure_and_fidelity():
         assert 0.01 < loss(x, noisy).mean() < loss(x, worse).mean()
 
 
+def test_a_dark_frame_and_a_rainy_one_are_heard_alike_in_decibel():
+    x, _ = _images()
+    near, far = x + 0.02, x + 0.2
+    for scale in (0.5, 0.25):       # of the error: the same gain, wherever it is won
+        gains = [losses.decibel_loss(y, x) - losses.decibel_loss(x + (y - x) * scale, x)
+                 for y in (near, far)]
+        assert torch.allclose(gains[0], gains[1], rtol=0.2)
+    assert losses.decibel_loss(x, x) > losses.decibel_loss(x + 0.001, x) - 2
+    mixed = losses.decibel_loss(torch.cat([near, far]), torch.cat([x, x]))
+    assert torch.isclose(mixed, (losses.decibel_loss(near, x) + losses.decibel_loss(far, x)) / 2)
+
+
 def test_edges_are_lost_by_blur_and_by_averaging_and_kept_by_the_stronger_source():
     visible, thermal = _images()
     thermal = thermal * 0.2
