@@ -15,6 +15,7 @@ import warnings
 import torch
 from torch.utils import _pytree as pytree
 
+from degfusion_ros.models.allocation import give_back
 from degfusion_ros.models.compiled import CLOSE, Compiler
 from degfusion_ros.models.graphs import cuda_graph, Static
 from degfusion_ros.models.network import FusionNetwork, State
@@ -62,6 +63,7 @@ class Recorded:
             # a new dictionary: frames of another thread may be looking something up
             kept = list(self._programs.items())[-(KEPT - 1):]
             self._programs = {**dict(kept), key: program}
+            give_back()
         return self._programs[key] is not None
 
     def record_what_pays(self, visible: torch.Tensor, thermal: torch.Tensor,
