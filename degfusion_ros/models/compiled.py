@@ -7,8 +7,10 @@ What steers are inputs of the graph: a refresh hands over new tensors and rebuil
 """
 
 from collections.abc import Callable
+import importlib
 import importlib.util
 import platform
+import sys
 import threading
 import warnings
 
@@ -34,6 +36,20 @@ def available() -> bool:
     return platform.machine() in ('x86_64', 'AMD64') and there()
 
 
+def openvino() -> object:
+    """Import OpenVINO, less its telemetry, which tells a server of every import."""
+    name = 'openvino_telemetry'
+    loaded = sys.modules.get(name)
+    sys.modules[name] = None    # as if it were not installed: it is meant to do without
+    try:
+        return importlib.import_module('openvino')
+    finally:
+        if loaded is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = loaded
+
+
 class _Frame(nn.Module):
     def __init__(self, network: FusionNetwork, structure: pytree.TreeSpec,
                  outputs: tuple[str, ...]):
@@ -51,12 +67,11 @@ class Compiler:
     """Compiles frames of one network, which it takes in float32, to run in `dtype`."""
 
     def __init__(self, network: FusionNetwork, dtype: torch.dtype, threads: int):
-        import openvino
         self._network = network.eval().requires_grad_(False)
         self._options = {
             'INFERENCE_PRECISION_HINT': 'bf16' if dtype == torch.bfloat16 else 'f32',
             'INFERENCE_NUM_THREADS': threads, 'NUM_STREAMS': 1, 'ENABLE_CPU_PINNING': False}
-        self._core = openvino.Core()
+        self._core = openvino().Core()
 
     def __call__(self, visible: torch.Tensor, thermal: torch.Tensor, state: object,
                  outputs: tuple[str, ...]) -> Callable[..., Images]:
@@ -83,6 +98,7 @@ class _Program:
         self._count = len(compiled.outputs)
         self._state: tuple[torch.Tensor, ...] = ()
         self._held: dict[int, np.ndarray] = {}
+        self._openvino = openvino()
         self._running = threading.Lock()
 
     def __call__(self, visible: torch.Tensor, thermal: torch.Tensor,
@@ -100,19 +116,19 @@ class _Program:
                          for i in range(self._count))
 
     def _set(self, index: int, tensor: torch.Tensor) -> None:
-        import openvino
-        tensor, kind = tensor.contiguous(), None
+        ov, tensor, kind = self._openvino, tensor.contiguous(), None
         if tensor.dtype == torch.bfloat16:      # unknown to NumPy
-            tensor, kind = tensor.view(torch.int16), openvino.Type.bf16
+            tensor, kind = tensor.view(torch.int16), ov.Type.bf16
         array = tensor.numpy(force=True)
         self._request.set_input_tensor(
-            index, openvino.Tensor(array, shared_memory=True) if kind is None else
-            openvino.Tensor(array, openvino.Shape(array.shape), kind))
+            index, ov.Tensor(array, shared_memory=True) if kind is None else
+            ov.Tensor(array, ov.Shape(array.shape), kind))
         self._held[index] = array       # the request only points at it
 
 
 def _converted(frame: nn.Module, given: tuple[torch.Tensor, ...]) -> object:
-    # by the frontend itself: openvino.convert_model also reports to a server who converts what
+    # by the frontend itself: openvino.convert_model reports what is converted, too
+    openvino()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
     traced = torch.jit.trace(frame.eval(), given, check_trace=False)

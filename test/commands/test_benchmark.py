@@ -25,7 +25,8 @@ def test_all_that_is_measured_is_written(tiny_model, tmp_path, monkeypatch):
     assert len({row['name'] for row in rows}) == len(rows)
     ours = [row for row in rows if row['form']]
     assert {(row['form'], row['engine']) for row in ours} == {
-        ('folded', 'torch'), ('routed', 'torch'), ('dense', 'torch'), ('folded', 'onnxruntime')}
+        ('folded', 'torch'), ('routed', 'torch'), ('dense', 'torch'), ('folded', 'openvino'),
+        ('folded', 'onnxruntime')}
     assert {row['size'] for row in ours} == {'64x32', '96x64'}
     assert {row['threads'] for row in ours} == {1}
     assert {len(row['outputs']) for row in ours} == {1, 3}

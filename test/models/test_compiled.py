@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A compiled frame is torch's but for roundings, whatever steers it, and follows a refresh."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -81,3 +83,11 @@ def test_threads_that_share_a_program_do_not_mix_their_frames():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_openvino_comes_without_its_telemetry():
+    told = subprocess.run(
+        [sys.executable, '-c', 'import sys\nfrom degfusion_ros.models.compiled import openvino\n'
+         'openvino().Core()\nprint("openvino_telemetry" in sys.modules)'],
+        capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == 'False'
