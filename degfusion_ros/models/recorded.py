@@ -99,7 +99,7 @@ class Recorded:
                 with torch.autocast(visible.device.type, enabled=False):
                     for _ in range(_RUNS):
                         found = program(visible, thermal, *leaves)
-            except (RuntimeError, AttributeError):  # it lacks an operator or the recorder
+            except (RuntimeError, AttributeError, MemoryError):  # it lacks an operator, or room
                 continue
             if all(_same(a, b, make is compiled) for a, b in zip(found, wanted, strict=True)):
                 return program

@@ -14,15 +14,16 @@ SMALLEST_SIDE = 32  # pixels: what the network needs
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether Python, NumPy, OpenCV or torch found no memory."""
+    """Tell whether Python, NumPy, OpenCV, torch or OpenVINO found no memory."""
     torch = sys.modules.get('torch')  # not imported for the sake of a question
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
     if isinstance(error, MemoryError):
         return True
-    # torch's allocator for the processor, and OpenCV's
+    # torch's allocator for the processor, OpenCV's, and what OpenVINO passes on
     words = str(error)
-    return "can't allocate memory" in words or 'Insufficient memory' in words
+    return any(told in words for told in (
+        "can't allocate memory", 'Insufficient memory', 'bad_alloc', 'Cannot allocate memory'))
 
 
 class Frugal:

@@ -34,6 +34,7 @@ def pair(height=96, width=128):
     (torch.OutOfMemoryError('CUDA out of memory'), True), (MemoryError(), True),
     (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
     (cv2.error('OpenCV: (-4:Insufficient memory) Failed to allocate 9 bytes'), True),
+    (RuntimeError('Exception from src/inference: std::bad_alloc'), True),
     (RuntimeError('shape mismatch'), False), (KeyError('memory'), False)])
 def test_want_of_memory_is_told_from_other_errors(error, expected):
     assert is_out_of_memory(error) == expected
