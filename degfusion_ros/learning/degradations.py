@@ -83,7 +83,8 @@ def _streaks(shape: tuple[int, int], density: float, length: int, angle: float, 
     cv2.line(kernel, (round(centre - dx), round(centre - dy)),
              (round(centre + dx), round(centre + dy)), 1.0, 1)
     if width > 0.3:
-        kernel = cv2.GaussianBlur(kernel, (0, 0), width)
+        kernel = cv2.GaussianBlur(cv2.copyMakeBorder(kernel, *4 * (2,), cv2.BORDER_CONSTANT),
+                                  (0, 0), width)
     return cv2.filter2D(drops.astype(np.float32), -1, kernel / max(kernel.max(), 1e-6))
 
 
@@ -101,7 +102,7 @@ def rain(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarr
     for near in (0.0, 1.0):
         length = max(int(reach * rng.uniform(0.7, 1.4) * (1 + near)), 3)
         covered = _lerp(0.011, 0.15, severity) * rng.uniform(0.6, 1.4) / (1 + 2.5 * near)
-        width = rng.uniform(0.0, 0.5) + 0.4 * near * rng.random()
+        width = rng.uniform(0.0, 0.8) + 0.4 * near * rng.random()     # 0.6: the lens's own blur
         layer += _streaks(rgb.shape[:2], covered / length, length,
                           angle + rng.normal(0, 0.03), width, rng)
     strength = _lerp(0.25, 0.75, severity) * rng.uniform(0.6, 1.3) * min(severity / 0.05, 1.0)
