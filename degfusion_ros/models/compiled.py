@@ -67,6 +67,7 @@ class Compiler:
     """Compiles frames of one network, which it takes in float32, to run in `dtype`."""
 
     def __init__(self, network: FusionNetwork, dtype: torch.dtype, threads: int):
+        self._dtype = dtype
         self._network = network.eval().requires_grad_(False)
         self._options = {
             'INFERENCE_PRECISION_HINT': 'bf16' if dtype == torch.bfloat16 else 'f32',
@@ -83,7 +84,7 @@ class Compiler:
         """
         leaves, structure = pytree.tree_flatten(state)
         given = (visible.permute(0, 2, 3, 1), thermal, *leaves)
-        with torch.inference_mode(False), torch.no_grad(), portable(), \
+        with torch.inference_mode(False), torch.no_grad(), portable(self._dtype), \
                 torch.autocast('cpu', enabled=False), warnings.catch_warnings():
             warnings.simplefilter('ignore')     # of sizes that become constants, as meant
             model = _converted(_Frame(self._network, structure, outputs),

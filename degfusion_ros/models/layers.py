@@ -16,13 +16,17 @@ _FUSED = getattr(torch.ops.mkldnn, '_convolution_pointwise', None) \
 _FUSED_SUM = None if _FUSED is None else torch.ops.mkldnn._convolution_pointwise_.binary
 
 
-_PORTABLE = ContextVar('portable', default=False)
+_PORTABLE: ContextVar[torch.dtype | None] = ContextVar('portable', default=None)
 
 
 @contextmanager
-def portable() -> Iterator[None]:
-    """Within, nothing is computed in a way that only torch on a CPU knows: for other engines."""
-    token = _PORTABLE.set(True)
+def portable(dtype: torch.dtype) -> Iterator[None]:
+    """
+    Within, nothing is computed in a way that only torch on a CPU knows: for other engines.
+
+    `dtype` is what the engine will convolve in, whatever the network's own is.
+    """
+    token = _PORTABLE.set(dtype)
     try:
         yield
     finally:
@@ -32,7 +36,12 @@ def portable() -> Iterator[None]:
 def eager(x: torch.Tensor) -> bool:
     """Tell whether x is computed on this machine's CPU, now or recorded, without gradients."""
     return x.device.type == 'cpu' and not torch.is_grad_enabled() \
-        and not torch.compiler.is_compiling() and not _PORTABLE.get()
+        and not torch.compiler.is_compiling() and _PORTABLE.get() is None
+
+
+def engines_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return what the engine will convolve in where torch would in `dtype`."""
+    return _PORTABLE.get() or dtype
 
 
 # Recording takes no list of `Scalar?`, which the fused operators have; spelt out, it does.

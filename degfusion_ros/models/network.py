@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from degfusion_ros.models.layers import eager
+from degfusion_ros.models.layers import eager, engines_dtype
 
 BAND = 24           # rows that `banded` works on at a time
 OUTPUTS = ('fused', 'visible', 'thermal')
@@ -130,7 +130,9 @@ def unpack(packed: torch.Tensor, factor: int) -> torch.Tensor:
 
 def unit(image: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Return an image as `dtype` in 0..1; bytes are divided by 255."""
-    return _as_it_lies(image, dtype, 1 / 255) if image.dtype == torch.uint8 else image.to(dtype)
+    if image.dtype != torch.uint8:
+        return image.to(dtype)
+    return _as_it_lies(image, engines_dtype(dtype), 1 / 255).to(dtype)
 
 
 def _as_it_lies(image: torch.Tensor, dtype: torch.dtype, scale: float = 1.0) -> torch.Tensor:
