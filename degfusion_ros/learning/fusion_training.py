@@ -14,7 +14,7 @@ from degfusion_ros.learning.narrowing import narrow
 from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
 from degfusion_ros.learning.upcycling import upcycle
 from degfusion_ros.models import checkpoint
-from degfusion_ros.models.dgmoe import DgMoe
+from degfusion_ros.models.dgmoe import DgMoe, PARTS
 from degfusion_ros.models.enhancement import FACTOR
 from degfusion_ros.models.experts import balance_loss, mutual_information
 from degfusion_ros.models.network import OUTPUTS, pack
@@ -22,6 +22,25 @@ from degfusion_ros.models.tg_ecnet import TgEcnet
 
 JUDGED_FIRST = 48       # frames that tell which of TG-ECNet's experts are in use
 REFILL = 8      # steps between refills: judging many frames at once is far cheaper
+
+
+def leave_to_train(network: DgMoe, part: str) -> None:
+    """
+    Freeze all but what is an output's own: its decoder's ways, common experts, routers and head.
+
+    The other outputs then stay as they are to the bit, for what is shared is frozen.
+    """
+    network.requires_grad_(False)
+    way = 'fused' if part == 'fused' else 'restored'
+    for owner, name in ((network.skips, way), (network.ups, way), (network.heads, part),
+                        (network.tints, part), (network.routers, part)):
+        if name in owner:
+            owner[name].requires_grad_(True)
+    for block in network.blocks(part):
+        for common in (block.common, block.common_bias, block.common_steer, block.common_second):
+            mine = torch.zeros_like(common).unflatten(0, (block.tasks, -1))
+            mine[PARTS[part]] = 1
+            common.requires_grad_(True).register_hook(mine.flatten(0, 1).mul)
 
 
 class FusionTask(nn.Module):
@@ -113,8 +132,14 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
     pairs = PairFolders(root=data, **config['data']).load()
     if config.get('start_from'):
         _start(task.network, Path(config['start_from']), pairs, config['seed'])
+    only = config.get('only')
+    if only is not None:
+        if only not in OUTPUTS:
+            raise TrainingError(f'only: {only}: choose from {", ".join(OUTPUTS)}, or leave it out')
+        leave_to_train(task.network, only)
+    # decay would move what a gradient leaves alone
     loop = Loop(task, folder, config['lr'], config['steps'], ema=config['ema'],
-                warm_up=config['warm_up'])
+                warm_up=config['warm_up'], weight_decay=0.01 if only is None else 0.0)
     if resume:
         loop.resume()
     stream = DegradedStream(pairs, own_seed(config['seed']) + loop.step, config['crops'],

@@ -67,6 +67,31 @@ def test_both_stages_end_to_end(pair_root, tmp_path, small_guidance):
             fusion_training.train({**config, 'start_from': start}, tmp_path, pair_root, file)
 
 
+def test_one_output_trained_alone_leaves_the_others_as_they_are(pair_root, tmp_path):
+    torch.manual_seed(0)
+    guidance, network = Guidance(), DgMoe(**{k: tuple(v) for k, v in NETWORK.items()},
+                                          plain=(0, 1))
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    file, start = tmp_path / 'guidance.safetensors', tmp_path / 'dgmoe.safetensors'
+    save_file(guidance.state_dict(), file, {'clip': guidance.clip_name, 'kind': 'guidance'})
+    checkpoint.save(start, network.kind, network.state_dict(), guidance.state_dict(),
+                    network.config, 0, guidance.clip_name)
+    config = _config('fused', network=network.config, start_from=start, frames=2, crop=64, fresh=1,
+                     reservoir=8, workers=0, steps=2, export_steps=2, warm_up=0, ema=0.0)
+    trained, _ = checkpoint.load(fusion_training.train(config, tmp_path / 'out', pair_root, file))
+    before, _ = checkpoint.load(start)
+    pair = torch.rand(1, 3, 32, 32), torch.rand(1, 1, 32, 32)
+    with torch.no_grad():
+        made = [net(*pair, net.route(torch.ones(1, 512)), ('fused', 'visible', 'thermal'))
+                for net in (before, trained)]
+    for name in ('visible', 'thermal'):
+        assert torch.equal(*(x.unpacked(name) for x in made))
+    assert not torch.equal(*(x.unpacked('fused') for x in made))
+    with pytest.raises(TrainingError, match='only: mosaic'):
+        fusion_training.train({**config, 'only': 'mosaic'}, tmp_path / 'no', pair_root, file)
+
+
 def test_it_goes_on_from_a_tg_ecnet(pair_root, tmp_path):
     guidance, widths = Guidance(), [16, 16, 32, 32]
     file, start = tmp_path / 'guidance.safetensors', tmp_path / 'tg_ecnet.safetensors'
