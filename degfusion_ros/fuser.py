@@ -41,7 +41,7 @@ SMALLEST = 32
 _LEVEL = np.float32(1 / 255)
 # A label is active from even odds on; all labels below even odds, with one near it, is 'unsure'.
 _ACTIVE, _DOUBT = 0.5, 0.35
-_OTHER_SCENE = 0.25     # of a severity, from one judgement to the next
+_OTHER_SCENE = 0.5     # of a severity, from one judgement to the next
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Fuser:
         `between` is called between its steps, which take 4 to 9 ms each: whoever fuses in another
         thread may let them wait for a gap between two frames. `keep`, 0 to 1, is the share of what
         steered before (the vector, or a network's own prompts) that still does, against flicker; a
-        scene that is judged to be another (a severity is off by a quarter) is not mixed with the
+        scene that is judged to be another (a severity is off by a half) is not mixed with the
         last.
         """
         visible, thermal = _checked(visible, thermal)

@@ -131,7 +131,7 @@ TABLE = (
     Entry('degradation.rate_hz', 2.0,
           'How often the newest pair is judged; 0: only on request and on a change of scene.',
           (0.0, 30.0), 'Hz', change=ANY),
-    Entry('degradation.smoothing', 0.5,
+    Entry('degradation.smoothing', 0.75,
           'Share of the last judgement kept in what steers the network: against flicker; a change '
           'of scene forgets it.', (0.0, 0.95), change=ANY),
     Entry('degradation.hysteresis', [0.15, 0.25],
