@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from degfusion_ros.imaging.statistics import thermal_statistics, visible_statistics
-from degfusion_ros.imaging.thermal import ThermalScaler
 from degfusion_ros.imaging.views import guidance_view
 from degfusion_ros.models import checkpoint
 from degfusion_ros.models.choice import (
@@ -29,13 +28,13 @@ from degfusion_ros.models.engine import EngineError, OnnxNetwork
 from degfusion_ros.models.guidance import Guidance, Judgement, VECTOR_SIZE
 from degfusion_ros.models.labels import LABELS, THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.network import FusionNetwork, OUTPUTS
+from degfusion_ros.models.pictures import as_bytes, as_image, checked
 from degfusion_ros.models.recorded import Recorded
 
 __all__ = ['Degradation', 'ENGINES', 'find_model', 'Fuser', 'FuserError', 'Fusion', 'OUTPUTS',
            'THERMAL_LABELS', 'VISIBLE_LABELS']
 
 WARM = (OUTPUTS, ('fused',))      # what is asked for as a rule
-SMALLEST = 32
 # NumPy deals with single images: a step that torch shares out leaves its threads spinning for a
 # while, in the way of an engine's.
 _LEVEL = np.float32(1 / 255)
@@ -133,7 +132,7 @@ class Fuser:
         scene that is judged to be another (a severity is off by a half) is not mixed with the
         last.
         """
-        visible, thermal = _checked(visible, thermal)
+        visible, thermal = checked(visible, thermal)
         # One thread: a second pool would outnumber the cores, and OpenMP then puts all waiting
         # threads to sleep at every step, the frames' too: twice as long for every frame.
         _use_threads(1)
@@ -163,7 +162,7 @@ class Fuser:
 
     def _judge(self, visible: np.ndarray, thermal: np.ndarray,
                between: Callable[[], None] = lambda: None) -> Judgement:
-        thermal = _bytes(thermal)
+        thermal = as_bytes(thermal)
         between()
         measures = [visible_statistics(visible)]
         between()
@@ -190,25 +189,25 @@ class Fuser:
         unknown = set(outputs) - set(OUTPUTS)
         if unknown or not outputs:
             raise FuserError(f'outputs {tuple(outputs)}: choose from {OUTPUTS}')
-        visible, thermal = _checked(visible, thermal)
+        visible, thermal = checked(visible, thermal)
         _use_threads(self._threads)
         with torch.inference_mode():
             with self._swap:
                 state = self._state
             with self._autocast():
                 made = self._frames(*self._tensors(visible, thermal), state, tuple(outputs))
-            return Fusion(**{name: _image(image, thermal.shape)
+            return Fusion(**{name: as_image(image, thermal.shape)
                              for name, image in zip(outputs, made)})
 
     def stages(self, visible: np.ndarray, thermal: np.ndarray) -> dict[str, np.ndarray]:
         """Return the network's pictures on the way, if it has any: name -> uint8 HxWx3 or HxW."""
-        visible, thermal = _checked(visible, thermal)
+        visible, thermal = checked(visible, thermal)
         size = thermal.shape
         with self._swap:
             state = self._state
         with torch.inference_mode(), self._autocast():
             found = self._network.stages(*self._tensors(visible, thermal), state)
-        return {name: _image(x.mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1), size)
+        return {name: as_image(x.mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1), size)
                 for name, x in found.items()}
 
     def warm_up(self, height: int, width: int) -> None:
@@ -260,34 +259,6 @@ def _use_threads(count: int) -> None:
     """
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
-
-
-def _checked(visible: np.ndarray, thermal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if visible.dtype != np.uint8 or visible.ndim != 3 or visible.shape[2] != 3:
-        raise FuserError(f'visible image: {visible.dtype} {visible.shape}, not uint8 HxWx3 RGB')
-    if thermal.ndim != 2 or thermal.dtype not in (np.uint8, np.uint16, np.float32):
-        raise FuserError(f'thermal image: {thermal.dtype} {thermal.shape}, not uint8, uint16 or '
-                         'float32 HxW')
-    if visible.shape[:2] != thermal.shape:
-        raise FuserError(f'thermal image: {thermal.shape[1]}x{thermal.shape[0]} where the visible '
-                         f'is {visible.shape[1]}x{visible.shape[0]}; register them first')
-    if min(thermal.shape) < SMALLEST:
-        raise FuserError(f'images: {thermal.shape[1]}x{thermal.shape[0]}, smaller than '
-                         f'{SMALLEST}x{SMALLEST}')
-    if thermal.dtype == np.uint16:
-        thermal = ThermalScaler()(thermal)
-    return np.ascontiguousarray(visible), np.ascontiguousarray(thermal)
-
-
-def _bytes(thermal: np.ndarray) -> np.ndarray:
-    if thermal.dtype == np.uint8:
-        return thermal
-    return (np.clip(thermal, 0, 1) * 255 + 0.5).astype(np.uint8)
-
-
-def _image(image: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
-    out = image[0].cpu().numpy()[:size[0], :size[1]]
-    return np.ascontiguousarray(out[..., 0] if out.shape[2] == 1 else out)
 
 
 def _degradation(told: Judgement) -> Degradation:

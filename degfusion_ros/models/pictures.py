@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures as callers hand them over and get them back: NumPy arrays, checked."""
+
+import numpy as np
+import torch
+
+from degfusion_ros.imaging.thermal import ThermalScaler
+from degfusion_ros.models.choice import FuserError
+
+SMALLEST = 32
+
+
+def checked(visible: np.ndarray, thermal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a pair that a network can take, raw counts scaled to 0..1; raises FuserError."""
+    if visible.dtype != np.uint8 or visible.ndim != 3 or visible.shape[2] != 3:
+        raise FuserError(f'visible image: {visible.dtype} {visible.shape}, not uint8 HxWx3 RGB')
+    if thermal.ndim != 2 or thermal.dtype not in (np.uint8, np.uint16, np.float32):
+        raise FuserError(f'thermal image: {thermal.dtype} {thermal.shape}, not uint8, uint16 or '
+                         'float32 HxW')
+    if visible.shape[:2] != thermal.shape:
+        raise FuserError(f'thermal image: {thermal.shape[1]}x{thermal.shape[0]} where the visible '
+                         f'is {visible.shape[1]}x{visible.shape[0]}; register them first')
+    if min(thermal.shape) < SMALLEST:
+        raise FuserError(f'images: {thermal.shape[1]}x{thermal.shape[0]}, smaller than '
+                         f'{SMALLEST}x{SMALLEST}')
+    if thermal.dtype == np.uint16:
+        thermal = ThermalScaler()(thermal)
+    return np.ascontiguousarray(visible), np.ascontiguousarray(thermal)
+
+
+def as_bytes(thermal: np.ndarray) -> np.ndarray:
+    """Return a thermal image, uint8 or float32 in 0..1, as uint8."""
+    if thermal.dtype == np.uint8:
+        return thermal
+    return (np.clip(thermal, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def as_image(image: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
+    """Return the first of B x H x W x C, cut to `size`, as HxWx3 or HxW on this machine."""
+    out = image[0].cpu().numpy()[:size[0], :size[1]]
+    return np.ascontiguousarray(out[..., 0] if out.shape[2] == 1 else out)
