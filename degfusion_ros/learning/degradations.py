@@ -102,13 +102,13 @@ def rain(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarr
     for near in (0.0, 1.0):
         length = max(int(reach * rng.uniform(0.7, 1.4) * (1 + near)), 3)
         covered = _lerp(0.011, 0.15, severity) * rng.uniform(0.6, 1.4) / (1 + 2.5 * near)
-        width = rng.uniform(0.0, 0.8) + 0.4 * near * rng.random()     # 0.6: the lens's own blur
+        width = rng.uniform(0.2, 0.9) + 0.4 * near * rng.random()     # 0.6: the lens's own blur
         layer += _streaks(rgb.shape[:2], covered / length, length,
                           angle + rng.normal(0, 0.03), width, rng)
     strength = _lerp(0.25, 0.75, severity) * rng.uniform(0.6, 1.3) * min(severity / 0.05, 1.0)
     layer = np.minimum(layer * strength, 0.9)[..., None]
-    light = np.float32(rng.uniform(0.7, 1.0))
-    veil = severity * rng.uniform(0, 0.2)
+    light = np.float32(rng.uniform(0.6, 1.0))
+    veil = min(2 * severity, 1.0) * rng.uniform(0, 0.22)        # of drops too far to be streaks
     wet = rgb * (1 - veil) + veil * light * 0.8
     return (wet + layer * np.maximum(light - wet * rng.uniform(0.3, 1), 0)).clip(0, 1)
 

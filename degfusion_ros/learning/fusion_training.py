@@ -15,12 +15,14 @@ from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
 from degfusion_ros.learning.upcycling import upcycle
 from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import DgMoe, PARTS
-from degfusion_ros.models.enhancement import FACTOR
+from degfusion_ros.models.enhancement import FACTOR, STATISTICS
 from degfusion_ros.models.experts import balance_loss, mutual_information
 from degfusion_ros.models.network import OUTPUTS, pack
 from degfusion_ros.models.tg_ecnet import TgEcnet
+from degfusion_ros.models.tone import toned
 
 JUDGED_FIRST = 48       # frames that tell which of TG-ECNet's experts are in use
+MANY = 'vector', 'statistics', 'cells'      # what is drawn of further frames
 REFILL = 8      # steps between refills: judging many frames at once is far cheaper
 
 
@@ -54,13 +56,13 @@ class FusionTask(nn.Module):
         super().__init__()
         self.network, self.weights = network, weights
         needed = {'visible': 'visible', 'thermal': 'thermal', 'visible_db': 'visible',
-                  'thermal_db': 'thermal', 'enhanced': None,
+                  'thermal_db': 'thermal', 'enhanced': None, 'exposure': None,
                   'balance': None, 'information': None}
         self.outputs = tuple(x for x in OUTPUTS if x in {needed.get(k, 'fused') for k in weights})
 
-    def forward(self, batch: dict[str, torch.Tensor], many: torch.Tensor,
+    def forward(self, batch: dict[str, torch.Tensor], many: dict[str, torch.Tensor],
                 ) -> dict[str, torch.Tensor]:
-        """Return named losses; `many` are further vectors, for the routers' statistics only."""
+        """Return named losses; `many` are further frames, for the routers and the exposure."""
         crops = [batch[k].flatten(0, 1).float().div(255) for k in ('degraded', 'clean')]
         (bad_visible, bad_thermal), (visible, thermal) = (
             (x[:, :3].contiguous(memory_format=torch.channels_last), x[:, 3:]) for x in crops)
@@ -78,11 +80,19 @@ class FusionTask(nn.Module):
                 # the paper lets PKDM define its own target; the clean source holds it to the truth
                 'enhanced': lambda: sum((x - pack(light, FACTOR)).abs().mean() for x in
                                         (enhanced.brightened, enhanced.derained)),
-                **self._router_losses(many)}
+                'exposure': lambda: self._exposure_loss(many),
+                **self._router_losses(many['vector'])}
             if 'fused' in self.outputs:
                 table |= fused_losses(out.unpacked('fused'), visible, light, thermal,
                                       batch['warm'].flatten(0, 1).float(), len(batch['vector']))
             return losses.weighted(table, self.weights)
+
+    def _exposure_loss(self, many: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Hold the curves of many whole frames to the truth; that tells far more than crops do."""
+        judged = self.network.judged(many['vector'])
+        bad, clean = many['cells'].unflatten(1, (2, 1)).unbind(dim=1)
+        tone = self.network.enhance_visible.tone(many['statistics'][:, :STATISTICS[0]], judged)
+        return losses.decibel_loss(toned(bad, tone), clean)
 
     def _router_losses(self, many: torch.Tensor) -> losses.Named:
         routers = self.network.routers
@@ -163,7 +173,7 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
         if step % REFILL == 0:
             samples.fill(round(config['fresh'] * REFILL), prepare)
         batch = {k: v.to(loop.device) for k, v in samples.draw(config['frames']).items()}
-        many = samples.draw_one('vector', 64).to(loop.device)
+        many = {k: v.to(loop.device) for k, v in samples.draw_some(MANY, 64).items()}
         with loop.autocast():
             return loop.model(batch, many)
 

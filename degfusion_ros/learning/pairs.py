@@ -15,6 +15,8 @@ from degfusion_ros.learning import conditions, judged, layouts
 from degfusion_ros.learning.folders import DataError, find_pairs, Pair, read
 from degfusion_ros.models.enhancement import scene_statistics
 
+UNDEGRADED = 0.1    # share of pairs with nothing wrong, beyond the few of `conditions.draw`
+
 
 @dataclass(frozen=True)
 class PairFolders:
@@ -74,7 +76,8 @@ class DegradedStream(IterableDataset):
     `views` 2x3x224x224 (visible, thermal) and `measures`, the guidance's input; `severity` (10,)
     visible then thermal labels;
     with crops > 0 also `degraded` and `clean`, crops x 4 x size x size (RGB, thermal), `warm`,
-    crops x 2 x size x size (see warm_targets), and the whole degraded frame's `statistics` (14,).
+    crops x 2 x size x size (see warm_targets), the whole degraded frame's `statistics` (14,), and
+    its luminance and the clean one's in `cells`, 2 x 48 x 64 in 0..1.
     """
 
     def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], seed: int, crops: int = 0,
@@ -91,14 +94,15 @@ class DegradedStream(IterableDataset):
         visible, thermal = augment(*self.pairs[rng.integers(len(self.pairs))], self.size, rng)
         if rng.random() < 0.3:
             thermal = misplaced(thermal, rng)
-        condition = conditions.with_faint_noise(conditions.draw(rng), rng)
+        condition = conditions.Condition() if rng.random() < UNDEGRADED else \
+            conditions.with_faint_noise(conditions.draw(rng), rng)
         bad_visible = conditions.to_bytes(
             conditions.degrade_visible(visible, condition.visible, rng))
         bad_thermal = conditions.to_bytes(
             conditions.degrade_thermal(thermal, condition.thermal, rng))
         if rng.random() < 0.15:
             bad_visible = conditions.compress(bad_visible, rng)
-        sample = {**judged.look(bad_visible, bad_thermal),
+        sample = {**judged.look(*a_moment_ago(bad_visible, bad_thermal, rng)),
                   'severity': judged.table(condition.visible, condition.thermal)}
         if self.crops:
             clean = np.dstack([conditions.to_bytes(visible), conditions.to_bytes(thermal)])
@@ -107,6 +111,7 @@ class DegradedStream(IterableDataset):
             seen = torch.from_numpy(degraded).permute(2, 0, 1)[None].float() / 255
             sample['statistics'] = torch.cat(
                 [scene_statistics(x)[0] for x in (seen[:, :3], seen[:, 3:])])
+            sample['cells'] = torch.from_numpy(np.stack([cells(bad_visible), cells(visible)]))
             warm = np.dstack(warm_targets(clean[..., 3]))
             corners = [(rng.integers(h - self.size + 1), rng.integers(w - self.size + 1))
                        for _ in range(self.crops)]
@@ -142,11 +147,30 @@ def augment(visible: np.ndarray, thermal: np.ndarray, smallest: int,
     return np.ascontiguousarray(visible.clip(0, 1)), thermal
 
 
+def a_moment_ago(visible: np.ndarray, thermal: np.ndarray,
+                 rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Cut a pair to 90..100 % a side: what was judged is an earlier frame than the one restored.
+
+    A network that hangs on its vector's last digits would pump with every judgement.
+    """
+    h, w = thermal.shape
+    ch, cw = round(h * rng.uniform(0.9, 1)), round(w * rng.uniform(0.9, 1))
+    y, x = rng.integers(h - ch + 1), rng.integers(w - cw + 1)
+    return tuple(np.ascontiguousarray(i[y:y + ch, x:x + cw]) for i in (visible, thermal))
+
+
 def misplaced(thermal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Shift by up to 3 px, as registration leaves it; borders go on as they end."""
     move = np.float32([[1, 0, rng.uniform(-3, 3)], [0, 1, rng.uniform(-3, 3)]])
     return cv2.warpAffine(thermal, move, thermal.shape[::-1], flags=cv2.INTER_LINEAR,
                           borderMode=cv2.BORDER_REPLICATE)
+
+
+def cells(rgb: np.ndarray) -> np.ndarray:
+    """Return the luminance of a whole frame, uint8 or in 0..1, shrunk to float32 48 x 64."""
+    small = cv2.resize(rgb.astype(np.float32), (64, 48), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) / (255 if rgb.dtype == np.uint8 else 1)
 
 
 def warm_targets(thermal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -195,7 +219,7 @@ class Reservoir:
             part = self._items[i:i + count]
             yield {k: torch.stack([item[k] for item in part]) for k in part[0]}
 
-    def draw_one(self, key: str, count: int) -> torch.Tensor:
-        """Stack one entry of `count` random samples, some perhaps twice."""
+    def draw_some(self, keys: tuple[str, ...], count: int) -> dict[str, torch.Tensor]:
+        """Stack some entries of `count` random samples, some of them perhaps twice."""
         chosen = self._rng.integers(len(self._items), size=count)
-        return torch.stack([self._items[i][key] for i in chosen])
+        return {k: torch.stack([self._items[i][k] for i in chosen]) for k in keys}

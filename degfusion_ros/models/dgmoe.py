@@ -23,6 +23,7 @@ from degfusion_ros.models.colour import Colour
 from degfusion_ros.models.enhancement import (
     Enhanced,
     FACTOR,
+    FAINTEST,
     JUDGED,
     STATISTICS,
     ThermalEnhancement,
@@ -41,7 +42,6 @@ PARTS = {name: i for group in (BRANCHES, OUTPUTS) for i, name in enumerate(group
 State = dict[str, list[Folded] | torch.Tensor]
 Levels = list[torch.Tensor]
 _LOW_CONTRAST = len(VISIBLE_LABELS) + THERMAL_LABELS.index('low_contrast')
-_FAINTEST = 0.3     # from there on weak contrast is seen
 _GREY = FACTOR ** 2
 _COLOUR = 1, 1, 3   # of the chroma a gain, how much of it gives way to its surroundings', a shift
 _TINT = 8           # what the heads are told of colours
@@ -135,6 +135,7 @@ class DgMoe(FusionNetwork):
             if isinstance(module, nn.Conv2d):
                 module.to(dtype)
         self.enhance_visible.air.float()
+        self.enhance_visible.exposure.float()
         self.enhance_thermal.tone.float()
         for module in self.modules():
             if isinstance(module, DGME):
@@ -160,9 +161,11 @@ class DgMoe(FusionNetwork):
         large = functional.interpolate(t, scale_factor=FACTOR, mode='bilinear')
         found = {'transmission': large, 'air_light': enhanced.air_light[..., None, None].expand(
             -1, -1, *visible.shape[2:])}
+        opened, flat = enhanced.opened, torch.zeros_like(enhanced.shift)
         bright = torch.cat([enhanced.gain, enhanced.shift], dim=1)
-        for name, cells in (('dehazed', bright / (enhanced.gain * t)), ('brightened', bright),
-                            ('derained', bright)):
+        for name, cells in (('exposed', torch.cat([opened, flat], dim=1)),
+                            ('dehazed', bright / (enhanced.gain / opened * t)),
+                            ('brightened', bright), ('derained', bright)):
             light = getattr(enhanced, name)
             found[name] = unpack(self.colour.change(light, cells, chroma), FACTOR)
         sharpened = self.enhance_thermal(pack(unit(thermal), FACTOR), torch.ones(1))
@@ -180,7 +183,7 @@ class DgMoe(FusionNetwork):
         light, heat = (None, None) if statistics is None else statistics.split(STATISTICS, dim=1)
         packed, warmth = pack(visible, FACTOR), pack(unit(thermal), FACTOR)
         original, enhanced = self._enhanced(packed, state, light)
-        contrast = (state['judged'][:, _LOW_CONTRAST] / _FAINTEST).clamp(max=1)
+        contrast = (state['judged'][:, _LOW_CONTRAST] / FAINTEST).clamp(max=1)
         sharpened = self.enhance_thermal(warmth, contrast, heat)
         if not outputs:
             return Outputs(None, None, None, FACTOR), enhanced

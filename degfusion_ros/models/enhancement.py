@@ -9,14 +9,20 @@ from torch import nn
 from torch.nn import functional
 
 from degfusion_ros.models.colour import bilinear, LUMA, over_cells
+from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.layers import conv_add, SmallNet, working
 from degfusion_ros.models.network import banded, unit
+from degfusion_ros.models.tone import Exposure, slope, toned
 
 FACTOR = 4      # pixels a side of a packed cell
-STAGES = ('dehaze', 'brighten', 'derain', 'stretch', 'sharpen')
+STAGES = ('expose', 'dehaze', 'brighten', 'derain', 'stretch', 'sharpen')
 CURVE_STEPS = 8
 STATISTICS = 10, 4       # of a visible and of a thermal frame
-JUDGED = 10              # severities, all labels of both
+JUDGED = len(VISIBLE_LABELS) + len(THERMAL_LABELS)      # severities, all labels of both
+# what changes a frame's statistics; the first two, its exposure
+_LIGHT = [VISIBLE_LABELS.index(x) for x in ('low_light', 'overexposure', 'fog', 'rain')]
+_EXPOSURE = 2
+FAINTEST = 0.3      # severity from which on the whole frame's tone is changed outright
 _STRETCH = math.log(4)
 CAUTION = 0.3  # a step of Adam shall not drive a map to its end
 T_MIN = 0.1     # t0 of Eq. 1: below it the haze hides the scene altogether
@@ -30,6 +36,7 @@ class Enhanced(NamedTuple):
     """
 
     original: torch.Tensor
+    exposed: torch.Tensor | None
     dehazed: torch.Tensor | None
     brightened: torch.Tensor
     derained: torch.Tensor | None   # the output
@@ -37,6 +44,7 @@ class Enhanced(NamedTuple):
     lift: torch.Tensor              # what of it was added to the original
     gain: torch.Tensor              # of the chroma, B x 1 x H/4 x W/4
     shift: torch.Tensor             # added to it, B x 3 x H/4 x W/4
+    opened: torch.Tensor            # what of the gain is the exposure's
     transmission: torch.Tensor      # t(x), B x 1 x H/4 x W/4, 0.1..1
     air_light: torch.Tensor         # A, B x 3
 
@@ -111,8 +119,9 @@ class VisibleEnhancement(nn.Module):
     """
     Dehaze, brighten and derain (Scientific Reports 10.1038/s41598-025-24436-3, Eq. 1-4).
 
-    Beyond the paper it works on luminance, a third of the numbers; chroma gets the gain that its
-    cell's luminance got, and loses what tint the air light has. Transmission and curve are
+    Beyond the paper the frame's exposure is undone first, by a curve where it was judged wrong; and
+    it works on luminance, a third of the numbers; chroma gets the gain that its cell's luminance
+    got, and loses what tint the air light has. Transmission and curve are
     predicted for cells of 4x4 pixels and interpolated. The curve needs R in [-1, 1] (tanh): with
     the printed sigmoid the iteration can only darken. One R serves all eight steps (as in
     Zero-DCE++). `stages` may be cut to switch stages off.
@@ -121,6 +130,7 @@ class VisibleEnhancement(nn.Module):
     def __init__(self, width: int = 32):
         super().__init__()
         self.stages = set(STAGES)
+        self.exposure = Exposure(STATISTICS[0], len(_LIGHT))
         self.maps = Maps()
         self.air = nn.Sequential(nn.Linear(STATISTICS[0], 16), nn.ReLU(), nn.Linear(16, 3))
         self.rain = SmallNet(FACTOR ** 2, width, FACTOR ** 2)
@@ -159,24 +169,37 @@ class VisibleEnhancement(nn.Module):
 
         def brighten(image, maps):
             dark = functional.conv2d(unit(image), self.luma.float())
-            dehazed, bright = self._pixelwise(dark, light, *maps.float().chunk(2, dim=1))
+            exposed = toned(dark, tone) if 'expose' in self.stages else dark
+            dehazed, bright = self._pixelwise(exposed, light, *maps.float().chunk(2, dim=1))
             gain = bright.mean(1, keepdim=True) / dehazed.mean(1, keepdim=True).clamp(min=0.02)
-            return dark, bright, bright, bright - dark, gain, dehazed
+            return dark, bright, bright, bright - dark, gain, exposed, dehazed
         with torch.autocast(image.device.type, enabled=False):
+            tone = self.tone(statistics, judged).detach()   # learns from whole frames alone
             maps = over_cells(torch.cat([1 / t, r], dim=1), self.spread)
-            dark, bright, base, lift, gain, *dehazed = banded(brighten, image, maps, dtypes=(
+            dark, bright, base, lift, gain, *between = banded(brighten, image, maps, dtypes=(
                 torch.float32, torch.float32, dtype, dtype, torch.float32,
-                *([torch.float32] if keep else [])))
+                *([torch.float32] * 2 if keep else [])))
         tint = light - air[..., None, None]
         shift = tint * (1 / t - 1) * gain
-        gain = (gain * (1 / t + _kept(self.omega[0]))).clamp(0, 8)
+        opened = torch.ones_like(t)
+        if 'expose' in self.stages:
+            mean = (small * small.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+            opened = slope(mean, tone)
+        gain = (gain * (1 / t + _kept(self.omega[0])) * opened).clamp(0, 8)
         dry = bright
         if 'derain' in self.stages:
             rain = torch.addcmul(self.rain(base).to(dtype), base, _kept(self.omega[2]).to(dtype))
             dry = bright + rain.float() if keep else None
             base, lift = base + rain, lift + rain
-        return Enhanced(dark, dehazed[0] if keep else None, bright, dry, base, lift, gain, shift,
+        exposed, dehazed = between if keep else (None, None)
+        return Enhanced(dark, exposed, dehazed, bright, dry, base, lift, gain, shift, opened,
                         t, air)
+
+    def tone(self, statistics: torch.Tensor, judged: torch.Tensor) -> torch.Tensor:
+        """Return the curve that undoes frames' exposure: statistics B x 10, severities B x 10."""
+        # what there is, not how much of it: the same generator drew all the severities learnt from
+        seen = (1.5 * judged[:, _LIGHT] / FAINTEST - 0.5).clamp(0, 1)
+        return self.exposure(statistics, seen, seen[:, :_EXPOSURE].amax(dim=1, keepdim=True))
 
     def _pixelwise(self, image: torch.Tensor, air: torch.Tensor, scale: torch.Tensor,
                    r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

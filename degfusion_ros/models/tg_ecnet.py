@@ -26,8 +26,9 @@ from degfusion_ros.models.layers import working_dtype
 from degfusion_ros.models.network import FusionNetwork, Outputs, pack
 from degfusion_ros.models.tg_colour import join, split
 from degfusion_ros.models.tg_experts import Gated
-from degfusion_ros.models.tg_prompts import Prompts, Tone, toned
+from degfusion_ros.models.tg_prompts import Prompts
 from degfusion_ros.models.tg_unet import Decoder, Encoder, mixed, Size, Steering
+from degfusion_ros.models.tone import Tone, toned
 
 # What the prompts of F frames decide, tensors alone. 'restoring' and 'fusing' steer the experts of
 # each level, see Experts.forward; 'tone' is 2F x TONE where there is one. Of 2F, and of 2B images

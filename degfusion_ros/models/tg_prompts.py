@@ -4,8 +4,6 @@
 import torch
 from torch import nn
 
-TONE = 5        # constant, linear, root, square; chroma gain
-
 
 class Prompts(nn.Module):
     """
@@ -35,29 +33,3 @@ class Prompts(nn.Module):
         shares = self.choose(self.norm(tiles)).float().softmax(dim=1)
         with torch.autocast(views.device.type, enabled=False):
             return shares @ self.dictionary.float()
-
-
-class Tone(nn.Module):
-    """
-    A curve for each image, a + (1 + b) y + c sqrt(y) + d y^2, before restoration proper.
-
-    Ours, not the paper's: night, glare and weak contrast are mostly one curve over the frame, which
-    a small network would spend itself on. Starts as the identity.
-    """
-
-    def __init__(self, prompt: int):
-        super().__init__()
-        self.gain = prompt ** -0.5      # a step of Adam moves a curve by hundredths
-        self.curve = nn.Linear(prompt, TONE)
-        nn.init.zeros_(self.curve.weight)
-        nn.init.zeros_(self.curve.bias)
-
-    def forward(self, prompts: torch.Tensor) -> torch.Tensor:
-        """Return the coefficients of F prompts, F x TONE."""
-        return self.curve(prompts) * self.gain
-
-
-def toned(luminance: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
-    """Apply a tone (B x TONE) to luminance, B x C x H x W in 0..1."""
-    a, b, c, d = tone[:, :4, None, None, None].unbind(dim=1)
-    return a + luminance * (1 + b + d * luminance) + c * luminance.clamp(min=0).sqrt()

@@ -8,6 +8,8 @@ import torch
 
 from degfusion_ros.imaging.statistics import COUNT
 from degfusion_ros.learning.pairs import (
+    a_moment_ago,
+    cells,
     DataError,
     DegradedStream,
     find_pairs,
@@ -31,7 +33,29 @@ def test_stream_is_reproducible_and_shaped(pair_root):
     assert one['measures'].shape == (COUNT,)
     assert one['degraded'].shape == one['clean'].shape == (2, 4, 64, 64)
     assert one['statistics'].shape == (14,)
+    assert one['cells'].shape == (2, 48, 64)
+    assert 0 <= one['cells'].min() < one['cells'].max() < 1.001
     assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_what_is_judged_is_a_frame_nearly_the_same():
+    rng, frame = np.random.default_rng(0), np.arange(100 * 120 * 3).reshape(100, 120, 3)
+    heat, sizes = frame[..., 0], set()
+    for _ in range(50):
+        seen, warmth = a_moment_ago(frame, heat, rng)
+        assert np.array_equal(seen[..., 0], warmth)
+        (h, w), first = warmth.shape, warmth[0, 0] // 3
+        y, x = divmod(first, 120)
+        assert np.array_equal(warmth, heat[y:y + h, x:x + w])
+        sizes.add((h, w))
+    assert len(sizes) > 20 and min(h for h, _ in sizes) >= 90 and min(w for _, w in sizes) >= 108
+
+
+def test_cells_are_luminance_of_bytes_and_of_floats():
+    frame = np.full((96, 128, 3), (51, 102, 153), np.uint8)
+    want = (0.299 * 51 + 0.587 * 102 + 0.114 * 153) / 255
+    for image in (frame, frame.astype(np.float32) / 255):
+        np.testing.assert_allclose(cells(image), want, atol=1e-5)
 
 
 def test_reservoir_keeps_the_newest():
@@ -39,7 +63,7 @@ def test_reservoir_keeps_the_newest():
     reservoir = Reservoir(stream, capacity=5, seed=0)
     reservoir.fill(12)
     assert sorted(reservoir.draw(5)['n'].tolist()) == [7, 8, 9, 10, 11]
-    assert reservoir.draw_one('n', 30).shape == (30,)
+    assert reservoir.draw_some(('n',), 30)['n'].shape == (30,)
 
 
 def test_bad_folders_are_named(pair_root, tmp_path):

@@ -19,6 +19,7 @@ from degfusion_ros.learning.loop import cosine, Loop, TrainingError
 from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import DgMoe
 from degfusion_ros.models.guidance import Guidance
+from degfusion_ros.models.labels import VISIBLE_LABELS
 from degfusion_ros.models.tg_ecnet import TgEcnet
 
 NETWORK = {'widths': [8, 8], 'decoder': [1]}
@@ -46,7 +47,7 @@ def test_both_stages_end_to_end(pair_root, tmp_path, small_guidance):
     small = {'network': NETWORK, 'frames': 2, 'crops': 1, 'crop': 64, 'fresh': 1, 'reservoir': 8,
              'workers': 0, 'steps': 2, 'export_steps': 2}
     start = None
-    for part in ('pkdm', 'restoration'):
+    for part in ('exposure', 'pkdm', 'restoration'):
         config = _config(part, **{**small, 'fresh': 1}, start_from=start)
         start = fusion_training.train(config, tmp_path / part, pair_root, file)
     config = _config('fusion', **small, start_from=start)
@@ -146,6 +147,20 @@ def test_only_pictures_that_a_loss_needs_are_computed():
     tasks = [FusionTask(network, dict.fromkeys(names, 1.0)) for names in (
         ('visible', 'enhanced'), ('thermal', 'edges'), ('balance',))]
     assert [task.outputs for task in tasks] == [('visible',), ('fused', 'thermal'), ()]
+
+
+def test_the_exposure_loss_is_low_where_the_curve_is_the_right_one():
+    task = FusionTask(DgMoe(**NETWORK), {'exposure': 1.0})
+    clean = torch.rand(2, 48, 64) * 0.5 + 0.2
+    many = {'vector': torch.zeros(2, 512), 'statistics': torch.rand(2, 14),
+            'cells': torch.stack([clean / 2, clean], dim=1)}
+    many['vector'][:, VISIBLE_LABELS.index('low_light')] = 1.0
+    before = task._exposure_loss(many)
+    with torch.no_grad():
+        task.network.enhance_visible.exposure[-1].bias[1] = 1.0     # 1 + b = 2, nearly
+    assert task._exposure_loss(many) < before - 10
+    task._exposure_loss(many).backward()
+    assert task.network.enhance_visible.exposure[-1].weight.grad.abs().max() > 0
 
 
 def test_descriptions():

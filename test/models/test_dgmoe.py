@@ -69,8 +69,8 @@ def test_every_block_has_a_router_and_every_parameter_a_gradient():
     silent = {n for n, p in network.named_parameters() if p.grad is None}
     assert silent == set(pkdm)      # it has a target of its own
     enhanced.derained.square().mean().backward()
-    silent = [n for n, p in network.named_parameters() if p.grad is None]
-    assert silent == []
+    silent = {n for n, p in network.named_parameters() if p.grad is None}
+    assert silent == {n for n in pkdm if '.exposure.' in n}     # whole frames tell it more
 
 
 @torch.no_grad()

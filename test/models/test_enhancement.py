@@ -17,6 +17,7 @@ from degfusion_ros.models.enhancement import (
     ThermalEnhancement,
     VisibleEnhancement,
 )
+from degfusion_ros.models.labels import VISIBLE_LABELS
 from degfusion_ros.models.network import pack, unpack
 
 
@@ -146,18 +147,37 @@ def test_thermal_sharpening_is_the_laplacian():
 
 
 @pytest.mark.parametrize('stage, picture', [
-    ('dehaze', 'dehazed'), ('brighten', 'brightened'), ('derain', 'derained')])
+    ('expose', 'exposed'), ('dehaze', 'dehazed'), ('brighten', 'brightened'),
+    ('derain', 'derained')])
 def test_a_stage_switched_off_passes_its_input_on(stage, picture):
     torch.manual_seed(0)
-    net, image = VisibleEnhancement(), torch.rand(1, 48, 8, 8)
-    for part in (net.maps.join, net.rain):
-        torch.nn.init.normal_(part[-1].weight, std=0.3)
-    before = {'dehazed': 'original', 'brightened': 'dehazed', 'derained': 'brightened'}[picture]
-    changed = _enhance(net, image, debug=True)
+    net, image = VisibleEnhancement(), torch.rand(1, 48, 8, 8) * 0.5 + 0.25
+    for part, std in ((net.maps.join, 0.3), (net.rain, 0.3), (net.exposure, 0.01)):
+        torch.nn.init.normal_(part[-1].weight, std=std)
+    before = {'exposed': 'original', 'dehazed': 'exposed', 'brightened': 'dehazed',
+              'derained': 'brightened'}[picture]
+    dark = torch.zeros(1, JUDGED).index_fill(1, torch.tensor(VISIBLE_LABELS.index('low_light')), 1)
+    changed = net(image, image, dark, debug=True)
     net.stages -= {stage}
-    passed = _enhance(net, image, debug=True)
+    passed = net(image, image, dark, debug=True)
     assert not torch.allclose(getattr(changed, picture), getattr(changed, before), atol=1e-3)
     torch.testing.assert_close(getattr(passed, picture), getattr(passed, before))
+
+
+@torch.no_grad()
+def test_an_exposure_gives_chroma_the_slope_and_waits_for_a_verdict():
+    net = VisibleEnhancement()
+    _maps(net)
+    net.rain[-1].weight.zero_()
+    net.exposure[-1].bias.copy_(torch.tensor([0.0, 2.0, 0.0, 0.0]))     # about 3 times as bright
+    image = pack(torch.rand(1, 3, 32, 32) * 0.2, FACTOR)
+    dark = torch.zeros(1, JUDGED).index_fill(1, torch.tensor(VISIBLE_LABELS.index('low_light')), 1)
+    night, day = net(image, image, dark, debug=True), _enhance(net, image, debug=True)
+    gain = (night.exposed / night.original).mean()
+    assert 2.5 < gain < 3.0
+    torch.testing.assert_close(night.exposed, night.original * gain)
+    torch.testing.assert_close(night.gain, gain.expand_as(night.gain), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(day.exposed, day.original)
 
 
 def test_maps_are_interpolated_between_the_cells_centres():

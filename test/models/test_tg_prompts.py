@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Task prompts and tones."""
+"""Task prompts."""
 
 import torch
 
-from degfusion_ros.models.tg_prompts import Prompts, Tone, toned
+from degfusion_ros.models.tg_prompts import Prompts
 
 
 @torch.no_grad()
@@ -18,12 +18,3 @@ def test_a_prompt_mixes_the_dictionary():
     torch.testing.assert_close(shares.sum(1), torch.ones(3), atol=1e-4, rtol=0)
     assert (shares > -1e-4).all()
     assert (told[0] - told[1]).abs().max() > 2 * (told[0] - told[2]).abs().max()
-
-
-@torch.no_grad()
-def test_a_fresh_tone_is_the_identity_and_a_learned_one_a_curve():
-    light = torch.rand(2, 4, 3, 3)
-    assert torch.equal(toned(light, Tone(8)(torch.randn(2, 8))), light)
-    curve = torch.tensor([[0.1, 1.0, 0.5, -0.2, 0.0]])
-    torch.testing.assert_close(toned(light, curve.expand(2, -1)),
-                               0.1 + 2 * light + 0.5 * light.sqrt() - 0.2 * light ** 2)
