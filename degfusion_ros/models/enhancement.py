@@ -169,22 +169,22 @@ class VisibleEnhancement(nn.Module):
 
         def brighten(image, maps):
             dark = functional.conv2d(unit(image), self.luma.float())
-            exposed = toned(dark, tone) if 'expose' in self.stages else dark
+            exposed = toned(dark, tone)
             dehazed, bright = self._pixelwise(exposed, light, *maps.float().chunk(2, dim=1))
             gain = bright.mean(1, keepdim=True) / dehazed.mean(1, keepdim=True).clamp(min=0.02)
             return dark, bright, bright, bright - dark, gain, exposed, dehazed
         with torch.autocast(image.device.type, enabled=False):
             tone = self.tone(statistics, judged).detach()   # learns from whole frames alone
+            if 'expose' not in self.stages:
+                tone = torch.zeros_like(tone)
             maps = over_cells(torch.cat([1 / t, r], dim=1), self.spread)
             dark, bright, base, lift, gain, *between = banded(brighten, image, maps, dtypes=(
                 torch.float32, torch.float32, dtype, dtype, torch.float32,
                 *([torch.float32] * 2 if keep else [])))
         tint = light - air[..., None, None]
         shift = tint * (1 / t - 1) * gain
-        opened = torch.ones_like(t)
-        if 'expose' in self.stages:
-            mean = (small * small.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
-            opened = slope(mean, tone)
+        mean = (small * small.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+        opened = slope(mean, tone)
         gain = (gain * (1 / t + _kept(self.omega[0])) * opened).clamp(0, 8)
         dry = bright
         if 'derain' in self.stages:
