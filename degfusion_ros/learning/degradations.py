@@ -109,7 +109,8 @@ def rain(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarr
     layer = np.minimum(layer * strength, 0.9)[..., None]
     light = np.float32(rng.uniform(0.6, 1.0))
     veil = min(2 * severity, 1.0) * rng.uniform(0, 0.22)        # of drops too far to be streaks
-    wet = rgb * (1 - veil) + veil * light * 0.8
+    # streaks mirror the brightest of the sky, the veil what there is on average
+    wet = rgb * (1 - veil) + veil * light * rng.uniform(0.5, 1)
     return (wet + layer * np.maximum(light - wet * rng.uniform(0.3, 1), 0)).clip(0, 1)
 
 

@@ -15,7 +15,7 @@ from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
 from degfusion_ros.learning.upcycling import upcycle
 from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import DgMoe, PARTS
-from degfusion_ros.models.enhancement import FACTOR, STATISTICS
+from degfusion_ros.models.enhancement import FACTOR, FAINTEST, STATISTICS
 from degfusion_ros.models.experts import balance_loss, mutual_information
 from degfusion_ros.models.network import OUTPUTS, pack
 from degfusion_ros.models.tg_ecnet import TgEcnet
@@ -84,8 +84,12 @@ class FusionTask(nn.Module):
                 **self._router_losses(many['vector'])}
             if 'fused' in self.outputs:
                 table |= fused_losses(out.unpacked('fused'), visible, light, thermal,
-                                      batch['warm'].flatten(0, 1).float(), len(batch['vector']))
+                                      batch['warm'].flatten(0, 1).float(), self._sound(batch))
             return losses.weighted(table, self.weights)
+
+    def _sound(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return 1 for frames of which nothing was judged wrong, towards 0 for others."""
+        return 1 - (self.network.judged(batch['vector']).amax(dim=1) / FAINTEST).clamp(max=1)
 
     def _exposure_loss(self, many: dict[str, torch.Tensor]) -> torch.Tensor:
         """Hold the curves of many whole frames to the truth; that tells far more than crops do."""
@@ -104,18 +108,24 @@ class FusionTask(nn.Module):
 
 
 def fused_losses(rgb: torch.Tensor, visible: torch.Tensor, light: torch.Tensor,
-                 thermal: torch.Tensor, warm: torch.Tensor, frames: int) -> losses.Named:
-    """Return the losses of a fused picture; its crops fall into equal runs, one per frame."""
+                 thermal: torch.Tensor, warm: torch.Tensor, sound: torch.Tensor) -> losses.Named:
+    """
+    Return the losses of a fused picture; its crops fall into equal runs, one per frame.
+
+    `sound` is 1 for frames with nothing wrong; what is theirs alone is `likeness`, to both sources.
+    """
     fused = losses.luminance(rgb)
 
-    def worse(loss: Callable[..., torch.Tensor]) -> torch.Tensor:
-        return losses.worse_told(*(loss(source, fused).view(frames, -1)
-                                   for source in (light, thermal)))
+    def worse(loss: Callable[..., torch.Tensor], weight: torch.Tensor | float = 1.0,
+              ) -> torch.Tensor:
+        return losses.worse_told(*(loss(source, fused).view(len(sound), -1)
+                                   for source in (light, thermal)), weight)
     return {
         'max': lambda: losses.max_loss(fused, light, thermal),
         'gradient': lambda: losses.gradient_loss(fused, light, thermal),
         'edges': lambda: losses.edge_loss(fused, light, thermal),
         'structure': lambda: worse(losses.structure_loss),
+        'likeness': lambda: worse(losses.structure_loss, sound),
         'fidelity': lambda: worse(losses.fidelity_loss),
         'warmth': lambda: losses.warmth_loss(fused, thermal),
         'target': lambda: losses.target_loss(fused, thermal, warm),

@@ -83,14 +83,16 @@ def fidelity_loss(reference: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
     return 1 - told / all_of_it.clamp(min=1.0)
 
 
-def worse_told(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+def worse_told(one: torch.Tensor, other: torch.Tensor,
+               weight: torch.Tensor | float = 1.0) -> torch.Tensor:
     """
     Join the losses against both sources (frames x crops): the worse of each frame, mostly.
 
     A mean over the batch would let one frame copy its visible image and the next its thermal one.
+    `weight` (frames) counts some frames more.
     """
     one, other = one.mean(dim=1), other.mean(dim=1)
-    return (torch.maximum(one, other) + 0.25 * (one + other)).mean()
+    return (weight * (torch.maximum(one, other) + 0.25 * (one + other))).mean()
 
 
 def gradients(x: torch.Tensor) -> torch.Tensor:

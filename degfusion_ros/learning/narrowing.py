@@ -26,7 +26,7 @@ def narrow(network: DgMoe, other: DgMoe) -> None:
             raise TrainingError(f'start_from: a dgmoe of {name} {theirs}; `network` has {mine}, '
                                 'which may be smaller, but for the coarsest width, never larger')
     seen, made = _strongest_channels(other, network.config['widths'])
-    for name in ('enhance_visible', 'enhance_thermal', 'colour', 'state', 'tints'):
+    for name in ('enhance_visible', 'enhance_thermal', 'colour', 'state', 'tints', 'whole'):
         getattr(network, name).load_state_dict(getattr(other, name).state_dict())
     _take(network.stem, other.stem, out=seen[0])
     for i, (block, theirs) in enumerate(zip(network.encoder, other.encoder)):

@@ -6,6 +6,7 @@ Same arithmetic as torch's, both by oneDNN, but in other kernels and with fewer 
 What steers are inputs of the graph: a refresh hands over new tensors and rebuilds nothing.
 """
 
+from collections import Counter
 from collections.abc import Callable
 import importlib
 import importlib.util
@@ -138,4 +139,31 @@ def _converted(frame: nn.Module, given: tuple[torch.Tensor, ...]) -> object:
     decoder = TorchScriptPythonDecoder(traced, example_input=given, shared_memory=False)
     model = frontend.convert(frontend.load(decoder))
     model.reshape({i: list(x.shape) for i, x in enumerate(given)})
+    _own_biases(model)
     return model
+
+
+def _own_biases(model: object) -> None:
+    """
+    Give every convolution a bias of its own.
+
+    A layer that a frame passes twice, once for each image, has one bias in the graph, and OpenVINO
+    adds what several convolutions share in a pass over the picture. It shares equal constants, too:
+    the last bit of one number tells them apart.
+    """
+    constant = importlib.import_module('openvino.opset13').constant
+    met: Counter[str] = Counter()
+    for add in model.get_ordered_ops():
+        if add.get_type_name() != 'Add' or \
+                add.input_value(0).get_node().get_type_name() != 'Convolution':
+            continue
+        bias = add.input_value(1).get_node()
+        while bias.get_type_name() in ('Reshape', 'Convert', 'ConvertLike'):
+            bias = bias.input_value(0).get_node()
+        if bias.get_type_name() != 'Constant':
+            continue
+        own = bias.data.astype(np.float32).reshape(add.input_value(1).get_shape())
+        for _ in range(met[bias.get_friendly_name()]):
+            own.flat[0] = np.nextafter(own.flat[0], np.float32(np.inf))
+        add.input(1).replace_source_output(constant(own).output(0))
+        met[bias.get_friendly_name()] += 1

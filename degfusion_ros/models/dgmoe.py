@@ -27,6 +27,7 @@ from degfusion_ros.models.enhancement import (
     JUDGED,
     STATISTICS,
     ThermalEnhancement,
+    TOLD,
     VisibleEnhancement,
 )
 from degfusion_ros.models.experts import DGME, Folded, Router, STATE
@@ -67,6 +68,10 @@ class DgMoe(FusionNetwork):
         self.plain = nn.ModuleList(nn.Sequential(*(
             TransformerBlock(c, _HEADS) if i == len(widths) - 1 else ConvBlock(c)
             for _ in range(n))) for i, (c, n) in enumerate(zip(widths, plain)))
+        # how thick the fog is, or the veil of rain, shows in the frame, not in what a cell sees
+        self.whole = nn.Sequential(nn.Linear(TOLD, 64), nn.ReLU(), nn.Linear(64, widths[-1]))
+        nn.init.zeros_(self.whole[-1].weight)
+        nn.init.zeros_(self.whole[-1].bias)
         # The text's pixel-unshuffle of halved channels and its inverse, as one strided convolution
         # each: a superset of them in a fraction of the time.
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2)
@@ -192,8 +197,10 @@ class DgMoe(FusionNetwork):
         base, sharp = enhanced.base, sharpened.to(enhanced.base.dtype)
         seen = zip(BRANCHES, OUTPUTS[1:], (base - enhanced.lift, warmth.to(sharp.dtype)),
                    (base, sharp))
-        levels = {branch: self._encode(own, better, state[branch])
-                  for branch, restored, own, better in seen if {'fused', restored} & set(outputs)}
+        about = self.whole(enhanced.told)[..., None, None], None
+        levels = {branch: self._encode(own, better, state[branch], whole)
+                  for (branch, restored, own, better), whole in zip(seen, about)
+                  if {'fused', restored} & set(outputs)}
         chroma, coarse = self.colour.chroma(original), self.colour.coarse(original).float()
         tint = torch.cat([coarse, enhanced.shift, enhanced.gain - 1, coarse[:, :1]], dim=1)
         made = dict.fromkeys(OUTPUTS)
@@ -218,9 +225,12 @@ class DgMoe(FusionNetwork):
             made['thermal'] = Sum(sharpened, told)
         return Outputs(**made, factor=FACTOR), pictures
 
-    def _encode(self, own: torch.Tensor, better: torch.Tensor, folded: list[Folded]) -> Levels:
+    def _encode(self, own: torch.Tensor, better: torch.Tensor, folded: list[Folded],
+                whole: torch.Tensor | None) -> Levels:
         x, levels = self.stem(torch.cat([own, better], dim=1)), []
         for i, (block, plain, fold) in enumerate(zip(self.encoder, self.plain, folded)):
+            if whole is not None and i == len(self.downs):
+                x = x + whole.to(x.dtype)
             x = plain(block(x, fold))
             levels.append(x)
             if i < len(self.downs):

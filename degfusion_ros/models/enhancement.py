@@ -12,7 +12,7 @@ from degfusion_ros.models.colour import bilinear, LUMA, over_cells
 from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.layers import conv_add, SmallNet, working
 from degfusion_ros.models.network import banded, unit
-from degfusion_ros.models.tone import Exposure, slope, toned
+from degfusion_ros.models.tone import about, Exposure, slope, toned
 
 FACTOR = 4      # pixels a side of a packed cell
 STAGES = ('expose', 'dehaze', 'brighten', 'derain', 'stretch', 'sharpen')
@@ -22,6 +22,7 @@ JUDGED = len(VISIBLE_LABELS) + len(THERMAL_LABELS)      # severities, all labels
 # what changes a frame's statistics; the first two, its exposure
 _LIGHT = [VISIBLE_LABELS.index(x) for x in ('low_light', 'overexposure', 'fog', 'rain')]
 _EXPOSURE = 2
+TOLD = 2 * STATISTICS[0] + len(_LIGHT)      # numbers of a frame as a whole
 FAINTEST = 0.3      # severity from which on the whole frame's tone is changed outright
 _STRETCH = math.log(4)
 CAUTION = 0.3  # a step of Adam shall not drive a map to its end
@@ -47,6 +48,7 @@ class Enhanced(NamedTuple):
     opened: torch.Tensor            # what of the gain is the exposure's
     transmission: torch.Tensor      # t(x), B x 1 x H/4 x W/4, 0.1..1
     air_light: torch.Tensor         # A, B x 3
+    told: torch.Tensor              # of the frame as a whole, B x TOLD
 
 
 def scene_statistics(small: torch.Tensor, cell: int = 16) -> torch.Tensor:
@@ -130,7 +132,7 @@ class VisibleEnhancement(nn.Module):
     def __init__(self, width: int = 32):
         super().__init__()
         self.stages = set(STAGES)
-        self.exposure = Exposure(STATISTICS[0], len(_LIGHT))
+        self.exposure = Exposure(TOLD)
         self.maps = Maps()
         self.air = nn.Sequential(nn.Linear(STATISTICS[0], 16), nn.ReLU(), nn.Linear(16, 3))
         self.rain = SmallNet(FACTOR ** 2, width, FACTOR ** 2)
@@ -174,7 +176,9 @@ class VisibleEnhancement(nn.Module):
             gain = bright.mean(1, keepdim=True) / dehazed.mean(1, keepdim=True).clamp(min=0.02)
             return dark, bright, bright, bright - dark, gain, exposed, dehazed
         with torch.autocast(image.device.type, enabled=False):
-            tone = self.tone(statistics, judged).detach()   # learns from whole frames alone
+            seen = self.seen(judged)
+            told = about(statistics, seen)
+            tone = self._tone(told, seen).detach()          # learns from whole frames alone
             if 'expose' not in self.stages:
                 tone = torch.zeros_like(tone)
             maps = over_cells(torch.cat([1 / t, r], dim=1), self.spread)
@@ -193,13 +197,20 @@ class VisibleEnhancement(nn.Module):
             base, lift = base + rain, lift + rain
         exposed, dehazed = between if keep else (None, None)
         return Enhanced(dark, exposed, dehazed, bright, dry, base, lift, gain, shift, opened,
-                        t, air)
+                        t, air, told)
 
     def tone(self, statistics: torch.Tensor, judged: torch.Tensor) -> torch.Tensor:
         """Return the curve that undoes frames' exposure: statistics B x 10, severities B x 10."""
+        seen = self.seen(judged)
+        return self._tone(about(statistics, seen), seen)
+
+    def seen(self, judged: torch.Tensor) -> torch.Tensor:
+        """Return of severities, B x 10, whether what changes the light is there, B x 4, 0..1."""
         # what there is, not how much of it: the same generator drew all the severities learnt from
-        seen = (1.5 * judged[:, _LIGHT] / FAINTEST - 0.5).clamp(0, 1)
-        return self.exposure(statistics, seen, seen[:, :_EXPOSURE].amax(dim=1, keepdim=True))
+        return (1.5 * judged[:, _LIGHT] / FAINTEST - 0.5).clamp(0, 1)
+
+    def _tone(self, told: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        return self.exposure(told, seen[:, :_EXPOSURE].amax(dim=1, keepdim=True))
 
     def _pixelwise(self, image: torch.Tensor, air: torch.Tensor, scale: torch.Tensor,
                    r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

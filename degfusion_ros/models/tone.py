@@ -40,24 +40,31 @@ class Tone(nn.Module):
         return self.curve(prompts) * self.gain
 
 
+def about(statistics: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """
+    Return what is told of whole frames, B x (2 n + m).
+
+    Their statistics (B x n, 0..1), also as logarithms, for a night's all lie near 0 and what tells
+    nights apart is their ratio; and labels (B x m, 0 absent .. 1 there).
+    """
+    return torch.cat([3 * statistics - 1, torch.log(statistics + 0.01) + 1.5, seen], dim=1)
+
+
 class Exposure(nn.Sequential):
     """
-    A tone read off a frame's statistics and which of its light's degradations were seen.
+    A tone read off what is told of a whole frame (`about`).
 
     How dark a frame is tells which curve darkened it, within what daylight scenes look like.
     """
 
-    def __init__(self, statistics: int, labels: int, width: int = 64):
-        super().__init__(nn.Linear(2 * statistics + labels, width), nn.ReLU(),
+    def __init__(self, told: int, width: int = 64):
+        super().__init__(nn.Linear(told, width), nn.ReLU(),
                          nn.Linear(width, width), nn.ReLU(), nn.Linear(width, TERMS))
         nn.init.zeros_(self[-1].weight)
         nn.init.zeros_(self[-1].bias)
         self.register_buffer('limits', torch.tensor(LIMITS), persistent=False)
 
-    def forward(self, statistics: torch.Tensor, seen: torch.Tensor,
-                share: torch.Tensor) -> torch.Tensor:
-        """Statistics (B x n, 0..1) and labels (B x m, 0 absent .. 1 there) to `share` of a tone."""
-        # a night's statistics all lie near 0: what tells them apart is their ratio
-        told = torch.cat([3 * statistics - 1, torch.log(statistics + 0.01) + 1.5, seen], dim=1)
+    def forward(self, told: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+        """B x `told` to `share` (B x 1, 0..1) of a tone."""
         limits = self.limits.float()
         return limits * torch.tanh(super().forward(told) / limits) * share

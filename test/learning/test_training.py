@@ -14,7 +14,7 @@ import yaml
 
 from degfusion_ros import Fuser
 from degfusion_ros.learning import fusion_training, guidance_training
-from degfusion_ros.learning.fusion_training import FusionTask
+from degfusion_ros.learning.fusion_training import fused_losses, FusionTask
 from degfusion_ros.learning.loop import cosine, Loop, TrainingError
 from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import DgMoe
@@ -161,6 +161,20 @@ def test_the_exposure_loss_is_low_where_the_curve_is_the_right_one():
     assert task._exposure_loss(many) < before - 10
     task._exposure_loss(many).backward()
     assert task.network.enhance_visible.exposure[-1].weight.grad.abs().max() > 0
+
+
+def test_likeness_counts_frames_with_nothing_wrong_alone():
+    task, batch = FusionTask(DgMoe(**NETWORK), {'likeness': 1.0}), {'vector': torch.zeros(3, 512)}
+    batch['vector'][:, VISIBLE_LABELS.index('rain')] = torch.tensor([0.0, 0.3, 2.0])
+    sound = task._sound(batch)
+    torch.testing.assert_close(sound, torch.tensor([1.0, 0.5, 0.0]))
+    rgb, light, heat = (torch.rand(3, c, 32, 32) for c in (3, 1, 1))
+
+    def likeness(rgb):
+        return fused_losses(rgb, rgb, light, heat, torch.zeros(3, 2, 32, 32), sound)['likeness']()
+    other = torch.cat([rgb[:2], 1 - rgb[2:]])
+    torch.testing.assert_close(likeness(other), likeness(rgb))
+    assert likeness(torch.cat([light[:1].expand(-1, 3, -1, -1), rgb[1:]])) != likeness(rgb)
 
 
 def test_descriptions():

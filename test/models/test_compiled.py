@@ -11,6 +11,7 @@ import torch
 
 from degfusion_ros.models import compiled, recorded
 from degfusion_ros.models.compiled import Compiler
+from degfusion_ros.models.network import FusionNetwork, Outputs
 from degfusion_ros.models.recorded import Recorded
 
 pytest.importorskip('openvino')
@@ -83,6 +84,32 @@ def test_threads_that_share_a_program_do_not_mix_their_frames():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@torch.inference_mode()
+def test_no_convolution_waits_for_a_pass_that_adds_its_bias(monkeypatch):
+    class Twice(FusionNetwork):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Conv2d(3, 32, 3, padding=1)
+            self.head = torch.nn.Conv2d(32, 3, 3, padding=1)
+
+        def forward(self, visible, thermal, state, outputs):
+            images = visible.float(), visible.flip(3).float(), visible.float() * state['gain']
+            made = sum(self.head(self.layer(x / 255).relu()) for x in images)
+            return Outputs(made, None, None, 1)
+    network, (visible, thermal) = Twice(), pair(0)
+
+    def passes():
+        program = Compiler(network, torch.float32, 1)(visible, thermal, {'gain': torch.ones(1)},
+                                                      ('fused',))
+        graph = program._request.get_compiled_model().get_runtime_model()
+        ran = [str(op.get_rt_info()['layerType'].value) for op in graph.get_ordered_ops()]
+        assert ran.count('Convolution') == 6
+        return sum(kind in ('Add', 'Eltwise', 'Subgraph') for kind in ran)
+    own = passes()
+    monkeypatch.setattr(compiled, '_own_biases', lambda model: None)
+    assert own <= passes() - 3
 
 
 def test_openvino_comes_without_its_telemetry():

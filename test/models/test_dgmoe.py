@@ -39,6 +39,23 @@ def test_only_wanted_heads_are_computed(network):
 
 
 @torch.no_grad()
+def test_what_the_frame_is_like_as_a_whole_is_told_to_its_visible_half():
+    torch.manual_seed(0)
+    network = DgMoe(**SMALL).eval()
+    for head in network.heads.values():
+        torch.nn.init.normal_(head.weight, std=0.1)
+    routes, (visible, thermal) = network.route(torch.randn(1, VECTOR_SIZE)), _pair()
+
+    def made():
+        out = network(visible, thermal, routes, OUTPUTS)
+        return [out.unpacked(name) for name in OUTPUTS]
+    before = made()
+    network.whole[-1].bias.fill_(3.0)
+    fused, restored, heat = (not torch.allclose(a, b, atol=1e-4) for a, b in zip(before, made()))
+    assert (fused, restored, heat) == (True, True, False)
+
+
+@torch.no_grad()
 def test_frames_of_a_batch_are_fused_as_if_alone(network):
     vectors = torch.randn(2, VECTOR_SIZE) * 3
     visible, thermal = _pair(4)

@@ -5,7 +5,7 @@ from hypothesis import given, settings, strategies as st
 import pytest
 import torch
 
-from degfusion_ros.models.tone import Exposure, LIMITS, slope, TERMS, Tone, toned
+from degfusion_ros.models.tone import about, Exposure, LIMITS, slope, TERMS, Tone, toned
 
 TERM = st.floats(-2, 2)
 
@@ -29,7 +29,7 @@ def test_a_curve_has_four_terms(y, terms):
 
 
 def test_both_start_as_the_identity():
-    exposure = Exposure(10, 4)(torch.rand(3, 10), torch.ones(3, 4), torch.ones(3, 1))
+    exposure = Exposure(24)(torch.rand(3, 24), torch.ones(3, 1))
     assert torch.equal(exposure, torch.zeros(3, TERMS))
     prompt = Tone(8)(torch.rand(3, 8))
     assert torch.equal(prompt, torch.zeros(3, TERMS + 1))
@@ -39,18 +39,18 @@ def test_both_start_as_the_identity():
 
 def test_an_exposure_is_bounded_and_changes_only_what_was_judged_wrong():
     torch.manual_seed(0)
-    net = Exposure(10, 4)
+    net = Exposure(24)
     torch.nn.init.normal_(net[-1].weight, std=100)
-    wrong, right = net(torch.rand(2, 10), torch.rand(2, 4), torch.tensor([[1.0], [0.0]]))
+    wrong, right = net(torch.rand(2, 24), torch.tensor([[1.0], [0.0]]))
     assert wrong.abs().max() > 0.4 and torch.equal(right, torch.zeros(TERMS))
     assert (wrong.abs() <= torch.tensor(LIMITS) + 1e-6).all()
 
 
 def test_nights_are_told_apart_although_all_their_statistics_are_near_zero():
     torch.manual_seed(0)
-    net, seen, share = Exposure(10, 4), torch.ones(2, 4), torch.ones(2, 1)
+    net, seen, share = Exposure(24), torch.ones(2, 4), torch.ones(2, 1)
     torch.nn.init.normal_(net[-1].weight, std=0.5)
     dark = torch.tensor([0.02, 0.04]).view(2, 1).expand(2, 10)
     bright = dark + 0.5
-    night, day = (net(x, seen, share).diff(dim=0).norm() for x in (dark, bright))
+    night, day = (net(about(x, seen), share).diff(dim=0).norm() for x in (dark, bright))
     assert night > 2 * day
