@@ -44,11 +44,6 @@ def engines_dtype(dtype: torch.dtype) -> torch.dtype:
     return _PORTABLE.get() or dtype
 
 
-def elsewhere() -> bool:
-    """Tell whether what is computed is recorded for another engine."""
-    return _PORTABLE.get() is not None
-
-
 # Recording takes no list of `Scalar?`, which the fused operators have; spelt out, it does.
 _PROGRAMS = {'relu': """graph(%x : Tensor, %w : Tensor, %b : Tensor?, %p : int, %d : int):
     %one : int = prim::Constant[value=1]()
