@@ -176,7 +176,7 @@ class VisibleEnhancement(nn.Module):
             gain = bright.mean(1, keepdim=True) / dehazed.mean(1, keepdim=True).clamp(min=0.02)
             return dark, bright, bright, bright - dark, gain, exposed, dehazed
         with torch.autocast(image.device.type, enabled=False):
-            seen = self.seen(judged)
+            seen = self._seen(judged)
             told = about(statistics, seen)
             tone = self._tone(told, seen).detach()          # learns from whole frames alone
             if 'expose' not in self.stages:
@@ -201,12 +201,12 @@ class VisibleEnhancement(nn.Module):
 
     def tone(self, statistics: torch.Tensor, judged: torch.Tensor) -> torch.Tensor:
         """Return the curve that undoes frames' exposure: statistics B x 10, severities B x 10."""
-        seen = self.seen(judged)
+        seen = self._seen(judged)
         return self._tone(about(statistics, seen), seen)
 
-    def seen(self, judged: torch.Tensor) -> torch.Tensor:
-        """Return of severities, B x 10, whether what changes the light is there, B x 4, 0..1."""
-        # what there is, not how much of it: the same generator drew all the severities learnt from
+    def _seen(self, judged: torch.Tensor) -> torch.Tensor:
+        # whether what changes the light is there, of severities B x 10 to B x 4 in 0..1;
+        # not how much of it: the same generator drew all the severities learnt from
         return (1.5 * judged[:, _LIGHT] / FAINTEST - 0.5).clamp(0, 1)
 
     def _tone(self, told: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:

@@ -69,6 +69,12 @@ def test_rain_comes_in_dashes_and_in_threads_but_covers_as_much():
     assert abs(np.corrcoef(covered, long)[0, 1]) < 0.7
 
 
+def test_rains_veil_is_at_times_darker_than_the_scene_and_at_times_lighter():
+    grey = np.full((120, 120, 3), 0.5, np.float32)
+    between = [np.median(_apply('rain', grey, 0.5, seed)) - 0.5 for seed in range(30)]
+    assert min(between) < -0.01 and max(between) > 0.02
+
+
 def test_dark_and_weak_frames_are_grainy_more_often_than_not():
     rng, found = np.random.default_rng(2), []
     told = conditions.Condition({'low_light': 0.5}, {'low_contrast': 0.5, 'stripe': 0.4})
