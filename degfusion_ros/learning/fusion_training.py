@@ -2,7 +2,6 @@
 """Stage two: train the fusion network on degraded frames, steered by a frozen guidance."""
 
 from collections.abc import Callable
-import json
 from pathlib import Path
 
 import torch
@@ -23,6 +22,7 @@ from degfusion_ros.models.tone import toned
 
 JUDGED_FIRST = 48       # frames that tell which of TG-ECNet's experts are in use
 MANY = 'vector', 'statistics', 'cells'      # what is drawn of further frames
+REFINEMENT = 'refinement'
 REFILL = 8      # steps between refills: judging many frames at once is far cheaper
 
 
@@ -33,6 +33,10 @@ def leave_to_train(network: DgMoe, part: str) -> None:
     The other outputs then stay as they are to the bit, for what is shared is frozen.
     """
     network.requires_grad_(False)
+    if part == REFINEMENT:
+        network.eval()      # noise of the gates would be no part of what it refines
+        network.refinement.requires_grad_(True)
+        return
     way = 'fused' if part == 'fused' else 'restored'
     for owner, name in ((network.skips, way), (network.ups, way), (network.heads, part),
                         (network.tints, part), (network.routers, part)):
@@ -154,8 +158,9 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
         _start(task.network, Path(config['start_from']), pairs, config['seed'])
     only = config.get('only')
     if only is not None:
-        if only not in OUTPUTS:
-            raise TrainingError(f'only: {only}: choose from {", ".join(OUTPUTS)}, or leave it out')
+        parts = OUTPUTS if task.network.refinement is None else (*OUTPUTS, REFINEMENT)
+        if only not in parts:
+            raise TrainingError(f'only: {only}: choose from {", ".join(parts)}, or leave it out')
         leave_to_train(task.network, only)
     # decay would move what a gradient leaves alone
     loop = Loop(task, folder, config['lr'], config['steps'], ema=config['ema'],
@@ -204,8 +209,16 @@ def _start(network: DgMoe, file: Path, pairs: list, seed: int) -> None:
         about = checkpoint.read(file)[1]
     except checkpoint.CheckpointError:
         about = {}      # start_from tells why
-    if about.get('kind') == DgMoe.kind and json.loads(about['config']) != network.config:
-        narrow(network, checkpoint.load(file)[0])
+    if about.get('kind') == DgMoe.kind:
+        other = checkpoint.load(file)[0]
+        same, theirs = network.config, other.config
+        if any(same[name] != theirs[name] for name in same if name != REFINEMENT):
+            narrow(network, other)
+        else:
+            fits = same[REFINEMENT] == theirs[REFINEMENT]      # else it begins anew, or falls away
+            kept = {k: v for k, v in other.state_dict().items()
+                    if fits or not k.startswith(REFINEMENT)}
+            network.load_state_dict({**network.state_dict(), **kept})
         return
     if about.get('kind') != TgEcnet.kind:
         start_from(file, network)

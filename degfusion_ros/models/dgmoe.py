@@ -35,6 +35,7 @@ from degfusion_ros.models.guidance import VECTOR_SIZE
 from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.layers import conv_add, Doubling, working
 from degfusion_ros.models.network import FusionNetwork, OUTPUTS, Outputs, pack, Sum, unit, unpack
+from degfusion_ros.models.refinement import Refinement
 
 BRANCHES = ('visible_encoder', 'thermal_encoder')
 # part of the network -> which of the common experts of its blocks is its own
@@ -55,9 +56,14 @@ class DgMoe(FusionNetwork):
     kind = 'dgmoe'
 
     def __init__(self, widths: tuple[int, ...] = (96, 96, 128, 128),
-                 plain: tuple[int, ...] = (0, 1, 2, 1), decoder: tuple[int, ...] = (2, 1, 1)):
+                 plain: tuple[int, ...] = (0, 1, 2, 1), decoder: tuple[int, ...] = (2, 1, 1),
+                 refinement: tuple[int, ...] = ()):
         super().__init__()
-        self.config = {'widths': list(widths), 'plain': list(plain), 'decoder': list(decoder)}
+        if len(refinement) > len(widths):
+            raise ValueError(f'refinement {list(refinement)}: more levels than widths '
+                             f'{list(widths)}; leave some out')
+        self.config = {'widths': list(widths), 'plain': list(plain), 'decoder': list(decoder),
+                       'refinement': list(refinement)}
         self.multiple = FACTOR * 2 ** (len(widths) - 1)
         self.enhance_visible, self.enhance_thermal = VisibleEnhancement(), ThermalEnhancement()
         self.colour = Colour(FACTOR)
@@ -97,6 +103,9 @@ class DgMoe(FusionNetwork):
                 nn.init.zeros_(head.bias)
         for name in self.tints:
             nn.init.constant_(self.heads[name].bias[-4:-3], -4.0)   # at first colour stays
+        # of the restored visible image: widths of its levels, none without it
+        self.refinement = Refinement(widths[0] + 2 * _GREY + _TINT, refinement, told['visible'],
+                                     TOLD + JUDGED) if refinement else None
         self.state = nn.Sequential(nn.Linear(VECTOR_SIZE, STATE), nn.Tanh())
         self.routers = nn.ModuleDict({
             part: nn.ModuleList(Router(VECTOR_SIZE) for _ in self.blocks(part))
@@ -139,6 +148,8 @@ class DgMoe(FusionNetwork):
         for module in self.plain.modules():
             if isinstance(module, nn.Conv2d):
                 module.to(dtype)
+        if self.refinement is not None:
+            self.refinement.at(dtype)
         self.enhance_visible.air.float()
         self.enhance_visible.exposure.float()
         self.enhance_thermal.tone.float()
@@ -213,15 +224,17 @@ class DgMoe(FusionNetwork):
             cells = torch.cat([gain * (1 - share) - 1, near], dim=1)
             return Sum(packed, self.colour.change(lift + change, cells, chroma))
         if 'fused' in outputs:
-            told = self._decode(list(levels.values()), 'fused', state, tint)
+            told, _ = self._decode(list(levels.values()), 'fused', state, tint)
             weight, *told = told.split((_GREY, _GREY, *_COLOUR), dim=1)
             shift = functional.hardsigmoid(weight) * (sharp - base)     # to the thermal
             made['fused'] = coloured(enhanced.lift + shift, *told)
         if 'visible' in outputs:
-            told = self._decode([levels[BRANCHES[0]]], 'visible', state, tint)
+            told, features = self._decode([levels[BRANCHES[0]]], 'visible', state, tint)
+            if self.refinement is not None:
+                told = told + self._refined(told, features, tint, enhanced, state['judged'])
             made['visible'] = coloured(enhanced.lift, *told.split((_GREY, *_COLOUR), dim=1))
         if 'thermal' in outputs:
-            told = self._decode([levels[BRANCHES[1]]], 'thermal', state)
+            told, _ = self._decode([levels[BRANCHES[1]]], 'thermal', state)
             made['thermal'] = Sum(sharpened, told)
         return Outputs(**made, factor=FACTOR), pictures
 
@@ -238,7 +251,8 @@ class DgMoe(FusionNetwork):
         return levels
 
     def _decode(self, images: list[Levels], output: str, state: State,
-                tint: torch.Tensor | None = None) -> torch.Tensor:
+                tint: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        # what the output's head tells, and the features that it read
         way = 'fused' if output == 'fused' else 'restored'
         skips, ups, folded, x = self.skips[way], self.ups[way], list(state[output]), None
         for i in reversed(range(len(images[0]))):
@@ -252,8 +266,16 @@ class DgMoe(FusionNetwork):
                 x = block(x, folded[start + j])
         told = self.heads[output](x)
         if output not in self.tints:
-            return told
-        return conv_add(*working(tint, self.tints[output].weight), None, told)
+            return told, x
+        return conv_add(*working(tint, self.tints[output].weight), None, told), x
+
+    def _refined(self, told: torch.Tensor, features: torch.Tensor, tint: torch.Tensor,
+                 enhanced: Enhanced, judged: torch.Tensor) -> torch.Tensor:
+        base, dtype = enhanced.base, features.dtype
+        seen = torch.cat([features, (base - enhanced.lift).to(dtype),
+                          (base + told[:, :_GREY]).to(dtype), tint.to(dtype)], dim=1)
+        judged = judged.repeat_interleave(len(seen) // len(judged), dim=0)
+        return self.refinement(seen, torch.cat([enhanced.told, judged], dim=1))
 
 
 def _static(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
