@@ -34,7 +34,7 @@ def leave_to_train(network: DgMoe, part: str) -> None:
     """
     network.requires_grad_(False)
     if part == REFINEMENT:
-        network.eval()      # noise of the gates would be no part of what it refines
+        network.routers.eval()      # noise of the gates would be no part of what it refines
         network.refinement.requires_grad_(True)
         return
     way = 'fused' if part == 'fused' else 'restored'

@@ -36,6 +36,7 @@ from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.layers import conv_add, Doubling, working
 from degfusion_ros.models.network import FusionNetwork, OUTPUTS, Outputs, pack, Sum, unit, unpack
 from degfusion_ros.models.refinement import Refinement
+from degfusion_ros.models.relighting import relight
 
 BRANCHES = ('visible_encoder', 'thermal_encoder')
 # part of the network -> which of the common experts of its blocks is its own
@@ -232,7 +233,11 @@ class DgMoe(FusionNetwork):
             told, features = self._decode([levels[BRANCHES[0]]], 'visible', state, tint)
             if self.refinement is not None:
                 told = told + self._refined(told, features, tint, enhanced, state['judged'])
-            made['visible'] = coloured(enhanced.lift, *told.split((_GREY, *_COLOUR), dim=1))
+            change, *told = told.split((_GREY, *_COLOUR), dim=1)
+            # in training it would learn to make up for what is averaged
+            if self.refinement is not None and not self.training:
+                change = change + relight(enhanced, change, told[-1], state['judged'])
+            made['visible'] = coloured(enhanced.lift, change, *told)
         if 'thermal' in outputs:
             told, _ = self._decode([levels[BRANCHES[1]]], 'thermal', state)
             made['thermal'] = Sum(sharpened, told)

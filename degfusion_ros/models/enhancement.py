@@ -49,6 +49,7 @@ class Enhanced(NamedTuple):
     transmission: torch.Tensor      # t(x), B x 1 x H/4 x W/4, 0.1..1
     air_light: torch.Tensor         # A, B x 3
     told: torch.Tensor              # of the frame as a whole, B x TOLD
+    light: torch.Tensor | None      # the the exposure's alone, means of cells, B x 1 x H/4 x W/4
 
 
 def scene_statistics(small: torch.Tensor, cell: int = 16) -> torch.Tensor:
@@ -174,7 +175,8 @@ class VisibleEnhancement(nn.Module):
             exposed = toned(dark, tone)
             dehazed, bright = self._pixelwise(exposed, light, *maps.float().chunk(2, dim=1))
             gain = bright.mean(1, keepdim=True) / dehazed.mean(1, keepdim=True).clamp(min=0.02)
-            return dark, bright, bright, bright - dark, gain, exposed, dehazed
+            lit = exposed.clamp(0, 1).mean(1, keepdim=True)
+            return dark, bright, bright, bright - dark, gain, lit, exposed, dehazed
         with torch.autocast(image.device.type, enabled=False):
             seen = self._seen(judged)
             told = about(statistics, seen)
@@ -182,8 +184,8 @@ class VisibleEnhancement(nn.Module):
             if 'expose' not in self.stages:
                 tone = torch.zeros_like(tone)
             maps = over_cells(torch.cat([1 / t, r], dim=1), self.spread)
-            dark, bright, base, lift, gain, *between = banded(brighten, image, maps, dtypes=(
-                torch.float32, torch.float32, dtype, dtype, torch.float32,
+            dark, bright, base, lift, gain, lit, *between = banded(brighten, image, maps, dtypes=(
+                torch.float32, torch.float32, dtype, dtype, torch.float32, torch.float32,
                 *([torch.float32] * 2 if keep else [])))
         tint = light - air[..., None, None]
         shift = tint * (1 / t - 1) * gain
@@ -197,7 +199,7 @@ class VisibleEnhancement(nn.Module):
             base, lift = base + rain, lift + rain
         exposed, dehazed = between if keep else (None, None)
         return Enhanced(dark, exposed, dehazed, bright, dry, base, lift, gain, shift, opened,
-                        t, air, told)
+                        t, air, told, lit if 'expose' in self.stages else None)
 
     def tone(self, statistics: torch.Tensor, judged: torch.Tensor) -> torch.Tensor:
         """Return the curve that undoes frames' exposure: statistics B x 10, severities B x 10."""
