@@ -60,9 +60,9 @@ class DgMoe(FusionNetwork):
                  plain: tuple[int, ...] = (0, 1, 2, 1), decoder: tuple[int, ...] = (2, 1, 1),
                  refinement: tuple[int, ...] = ()):
         super().__init__()
-        if len(refinement) > len(widths):
-            raise ValueError(f'refinement {list(refinement)}: more levels than widths '
-                             f'{list(widths)}; leave some out')
+        if refinement and not 2 <= len(refinement) <= len(widths) + 1:
+            raise ValueError(f'refinement {list(refinement)}: none, or from 2 levels to one more '
+                             f'than of widths {list(widths)}')
         self.config = {'widths': list(widths), 'plain': list(plain), 'decoder': list(decoder),
                        'refinement': list(refinement)}
         self.multiple = FACTOR * 2 ** (len(widths) - 1)
@@ -105,7 +105,7 @@ class DgMoe(FusionNetwork):
         for name in self.tints:
             nn.init.constant_(self.heads[name].bias[-4:-3], -4.0)   # at first colour stays
         # of the restored visible image: widths of its levels, none without it
-        self.refinement = Refinement(widths[0] + 2 * _GREY + _TINT, refinement, told['visible'],
+        self.refinement = Refinement(2, widths[0] + _TINT, refinement, told['visible'],
                                      TOLD + JUDGED) if refinement else None
         self.state = nn.Sequential(nn.Linear(VECTOR_SIZE, STATE), nn.Tanh())
         self.routers = nn.ModuleDict({
@@ -277,10 +277,11 @@ class DgMoe(FusionNetwork):
     def _refined(self, told: torch.Tensor, features: torch.Tensor, tint: torch.Tensor,
                  enhanced: Enhanced, judged: torch.Tensor) -> torch.Tensor:
         base, dtype = enhanced.base, features.dtype
-        seen = torch.cat([features, (base - enhanced.lift).to(dtype),
-                          (base + told[:, :_GREY]).to(dtype), tint.to(dtype)], dim=1)
-        judged = judged.repeat_interleave(len(seen) // len(judged), dim=0)
-        return self.refinement(seen, torch.cat([enhanced.told, judged], dim=1))
+        pictures = torch.cat([(base - enhanced.lift).to(dtype),
+                              (base + told[:, :_GREY]).to(dtype)], dim=1)
+        judged = judged.repeat_interleave(len(pictures) // len(judged), dim=0)
+        return self.refinement(pictures, torch.cat([features, tint.to(dtype)], dim=1),
+                               torch.cat([enhanced.told, judged], dim=1))
 
 
 def _static(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -156,6 +156,7 @@ def test_refinement_changes_the_restored_visible_image_alone():
     assert (before.unpacked('visible') - after.unpacked('visible')).abs().max() > 1e-3
 
 
-def test_a_refinement_deeper_than_the_network_is_refused():
-    with pytest.raises(ValueError, match='refinement .* more levels than widths'):
-        DgMoe((8, 8), refinement=(8, 8, 8))
+@pytest.mark.parametrize('widths', [(8,), (8, 8, 8, 8)])
+def test_a_refinement_that_does_not_fit_the_network_is_refused(widths):
+    with pytest.raises(ValueError, match='refinement .* widths'):
+        DgMoe((8, 8), refinement=widths)
