@@ -168,7 +168,7 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
     if resume:
         loop.resume()
     stream = DegradedStream(pairs, own_seed(config['seed']) + loop.step, config['crops'],
-                            config['crop'])
+                            config['crop'], config.get('mostly'))
     samples = Reservoir(stream_loader(stream, config['workers']), config['reservoir'],
                         own_seed(config['seed']))
     guidance.to(loop.device)

@@ -14,7 +14,9 @@ from torch.utils.data import IterableDataset
 from degfusion_ros.learning import conditions, judged, layouts
 from degfusion_ros.learning.folders import DataError, find_pairs, Pair, read
 from degfusion_ros.models.enhancement import scene_statistics
+from degfusion_ros.models.labels import VISIBLE_LABELS
 
+MOSTLY = 0.85       # share of samples that have the label asked for, and those that have it anyway
 UNDEGRADED = 0.1    # share of pairs with nothing wrong, beyond the few of `conditions.draw`
 
 
@@ -77,12 +79,17 @@ class DegradedStream(IterableDataset):
     visible then thermal labels;
     with crops > 0 also `degraded` and `clean`, crops x 4 x size x size (RGB, thermal), `warm`,
     crops x 2 x size x size (see warm_targets), the whole degraded frame's `statistics` (14,), and
-    its luminance and the clean one's in `cells`, 2 x 48 x 64 in 0..1.
+    its luminance and the clean one's in `cells`, 2 x 48 x 64 in 0..1. With `mostly`, a label of
+    visible images, most samples have it.
     """
 
     def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], seed: int, crops: int = 0,
-                 size: int = 128):
+                 size: int = 128, mostly: str | None = None):
         self.pairs, self.seed, self.crops, self.size = pairs, seed, crops, size
+        if mostly is not None and mostly not in VISIBLE_LABELS:
+            raise DataError(f'mostly: {mostly}: choose from {", ".join(VISIBLE_LABELS)}, '
+                            'or leave it out')
+        self.mostly = mostly
 
     def __iter__(self):
         rng = judged.worker_rng(self.seed)
@@ -94,8 +101,7 @@ class DegradedStream(IterableDataset):
         visible, thermal = augment(*self.pairs[rng.integers(len(self.pairs))], self.size, rng)
         if rng.random() < 0.3:
             thermal = misplaced(thermal, rng)
-        condition = conditions.Condition() if rng.random() < UNDEGRADED else \
-            conditions.with_faint_noise(conditions.draw(rng), rng)
+        condition = self._condition(rng)
         bad_visible = conditions.to_bytes(
             conditions.degrade_visible(visible, condition.visible, rng))
         bad_thermal = conditions.to_bytes(
@@ -119,6 +125,18 @@ class DegradedStream(IterableDataset):
                 cut = np.stack([image[y:y + self.size, x:x + self.size] for y, x in corners])
                 sample[key] = torch.from_numpy(cut).permute(0, 3, 1, 2).contiguous()
         return sample
+
+
+    def _condition(self, rng: np.random.Generator) -> conditions.Condition:
+        if self.mostly is not None and rng.random() < MOSTLY:
+            drawn = conditions.draw(rng)
+            while self.mostly not in drawn.visible:
+                drawn = conditions.draw(rng)
+        elif rng.random() < UNDEGRADED:
+            return conditions.Condition()
+        else:
+            drawn = conditions.draw(rng)
+        return conditions.with_faint_noise(drawn, rng)
 
 
 def augment(visible: np.ndarray, thermal: np.ndarray, smallest: int,

@@ -45,6 +45,7 @@ PARTS = {name: i for group in (BRANCHES, OUTPUTS) for i, name in enumerate(group
 State = dict[str, list[Folded] | torch.Tensor]
 Levels = list[torch.Tensor]
 _LOW_CONTRAST = len(VISIBLE_LABELS) + THERMAL_LABELS.index('low_contrast')
+_RAIN = VISIBLE_LABELS.index('rain')
 _GREY = FACTOR ** 2
 _COLOUR = 1, 1, 3   # of the chroma a gain, how much of it gives way to its surroundings', a shift
 _TINT = 8           # what the heads are told of colours
@@ -280,8 +281,9 @@ class DgMoe(FusionNetwork):
         pictures = torch.cat([(base - enhanced.lift).to(dtype),
                               (base + told[:, :_GREY]).to(dtype)], dim=1)
         judged = judged.repeat_interleave(len(pictures) // len(judged), dim=0)
-        return self.refinement(pictures, torch.cat([features, tint.to(dtype)], dim=1),
-                               torch.cat([enhanced.told, judged], dim=1))
+        rain = (judged[:, _RAIN] / FAINTEST).clamp(max=1).view(-1, 1, 1, 1).to(dtype)
+        return rain * self.refinement(pictures, torch.cat([features, tint.to(dtype)], dim=1),
+                                      torch.cat([enhanced.told, judged], dim=1))
 
 
 def _static(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
