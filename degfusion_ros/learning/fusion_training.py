@@ -2,6 +2,7 @@
 """Stage two: train the fusion network on degraded frames, steered by a frozen guidance."""
 
 from collections.abc import Callable
+import json
 from pathlib import Path
 
 import torch
@@ -22,7 +23,6 @@ from degfusion_ros.models.tone import toned
 
 JUDGED_FIRST = 48       # frames that tell which of TG-ECNet's experts are in use
 MANY = 'vector', 'statistics', 'cells'      # what is drawn of further frames
-REFINEMENT = 'refinement'
 REFILL = 8      # steps between refills: judging many frames at once is far cheaper
 
 
@@ -33,10 +33,6 @@ def leave_to_train(network: DgMoe, part: str) -> None:
     The other outputs then stay as they are to the bit, for what is shared is frozen.
     """
     network.requires_grad_(False)
-    if part == REFINEMENT:
-        network.routers.eval()      # noise of the gates would be no part of what it refines
-        network.refinement.requires_grad_(True)
-        return
     way = 'fused' if part == 'fused' else 'restored'
     for owner, name in ((network.skips, way), (network.ups, way), (network.heads, part),
                         (network.tints, part), (network.routers, part)):
@@ -158,9 +154,8 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
         _start(task.network, Path(config['start_from']), pairs, config['seed'])
     only = config.get('only')
     if only is not None:
-        parts = OUTPUTS if task.network.refinement is None else (*OUTPUTS, REFINEMENT)
-        if only not in parts:
-            raise TrainingError(f'only: {only}: choose from {", ".join(parts)}, or leave it out')
+        if only not in OUTPUTS:
+            raise TrainingError(f'only: {only}: choose from {", ".join(OUTPUTS)}, or leave it out')
         leave_to_train(task.network, only)
     # decay would move what a gradient leaves alone
     loop = Loop(task, folder, config['lr'], config['steps'], ema=config['ema'],
@@ -168,7 +163,7 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
     if resume:
         loop.resume()
     stream = DegradedStream(pairs, own_seed(config['seed']) + loop.step, config['crops'],
-                            config['crop'], config.get('mostly'))
+                            config['crop'], config.get('mostly', ()))
     samples = Reservoir(stream_loader(stream, config['workers']), config['reservoir'],
                         own_seed(config['seed']))
     guidance.to(loop.device)
@@ -209,16 +204,8 @@ def _start(network: DgMoe, file: Path, pairs: list, seed: int) -> None:
         about = checkpoint.read(file)[1]
     except checkpoint.CheckpointError:
         about = {}      # start_from tells why
-    if about.get('kind') == DgMoe.kind:
-        other = checkpoint.load(file)[0]
-        same, theirs = network.config, other.config
-        if any(same[name] != theirs[name] for name in same if name != REFINEMENT):
-            narrow(network, other)
-        else:
-            fits = same[REFINEMENT] == theirs[REFINEMENT]      # else it begins anew, or falls away
-            kept = {k: v for k, v in other.state_dict().items()
-                    if fits or not k.startswith(REFINEMENT)}
-            network.load_state_dict({**network.state_dict(), **kept})
+    if about.get('kind') == DgMoe.kind and json.loads(about['config']) != network.config:
+        narrow(network, checkpoint.load(file)[0])
         return
     if about.get('kind') != TgEcnet.kind:
         start_from(file, network)

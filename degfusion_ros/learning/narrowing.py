@@ -18,13 +18,8 @@ Kept = list[torch.Tensor]       # of each level, the channels that stay, in thei
 
 @torch.no_grad()
 def narrow(network: DgMoe, other: DgMoe) -> None:
-    """
-    Fill `network` from `other`, which has its shape but is wider or deeper; TrainingError.
-
-    A refinement is not taken over: on a smaller network it would refine another picture.
-    """
-    for name in ('widths', 'plain', 'decoder'):
-        mine = network.config[name]
+    """Fill `network` from `other`, which has its shape but is wider or deeper; TrainingError."""
+    for name, mine in network.config.items():
         theirs = other.config[name]
         if len(mine) != len(theirs) or any(a > b for a, b in zip(mine, theirs)) or \
                 name == 'widths' and mine[-1] != theirs[-1]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clean visible-thermal pairs from disk, and an endless stream of degraded samples of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 import hashlib
 from pathlib import Path
@@ -16,7 +16,7 @@ from degfusion_ros.learning.folders import DataError, find_pairs, Pair, read
 from degfusion_ros.models.enhancement import scene_statistics
 from degfusion_ros.models.labels import VISIBLE_LABELS
 
-MOSTLY = 0.85       # share of samples that have the label asked for, and those that have it anyway
+MOSTLY = 0.85       # share of samples that have a label asked for; others may have it too
 UNDEGRADED = 0.1    # share of pairs with nothing wrong, beyond the few of `conditions.draw`
 
 
@@ -79,17 +79,17 @@ class DegradedStream(IterableDataset):
     visible then thermal labels;
     with crops > 0 also `degraded` and `clean`, crops x 4 x size x size (RGB, thermal), `warm`,
     crops x 2 x size x size (see warm_targets), the whole degraded frame's `statistics` (14,), and
-    its luminance and the clean one's in `cells`, 2 x 48 x 64 in 0..1. With `mostly`, a label of
-    visible images, most samples have it.
+    its luminance and the clean one's in `cells`, 2 x 48 x 64 in 0..1. With `mostly`, labels of
+    visible images, most samples have one of them.
     """
 
     def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], seed: int, crops: int = 0,
-                 size: int = 128, mostly: str | None = None):
+                 size: int = 128, mostly: Sequence[str] = ()):
         self.pairs, self.seed, self.crops, self.size = pairs, seed, crops, size
-        if mostly is not None and mostly not in VISIBLE_LABELS:
-            raise DataError(f'mostly: {mostly}: choose from {", ".join(VISIBLE_LABELS)}, '
+        self.mostly = set(mostly)
+        if not self.mostly <= set(VISIBLE_LABELS):
+            raise DataError(f'mostly: {list(mostly)}: choose from {", ".join(VISIBLE_LABELS)}, '
                             'or leave it out')
-        self.mostly = mostly
 
     def __iter__(self):
         rng = judged.worker_rng(self.seed)
@@ -128,9 +128,9 @@ class DegradedStream(IterableDataset):
 
 
     def _condition(self, rng: np.random.Generator) -> conditions.Condition:
-        if self.mostly is not None and rng.random() < MOSTLY:
+        if self.mostly and rng.random() < MOSTLY:
             drawn = conditions.draw(rng)
-            while self.mostly not in drawn.visible:
+            while not self.mostly & set(drawn.visible):
                 drawn = conditions.draw(rng)
         elif rng.random() < UNDEGRADED:
             return conditions.Condition()

@@ -35,7 +35,6 @@ from degfusion_ros.models.guidance import VECTOR_SIZE
 from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.layers import conv_add, Doubling, working
 from degfusion_ros.models.network import FusionNetwork, OUTPUTS, Outputs, pack, Sum, unit, unpack
-from degfusion_ros.models.refinement import Refinement
 from degfusion_ros.models.relighting import relight
 
 BRANCHES = ('visible_encoder', 'thermal_encoder')
@@ -45,7 +44,6 @@ PARTS = {name: i for group in (BRANCHES, OUTPUTS) for i, name in enumerate(group
 State = dict[str, list[Folded] | torch.Tensor]
 Levels = list[torch.Tensor]
 _LOW_CONTRAST = len(VISIBLE_LABELS) + THERMAL_LABELS.index('low_contrast')
-_RAIN = VISIBLE_LABELS.index('rain')
 _GREY = FACTOR ** 2
 _COLOUR = 1, 1, 3   # of the chroma a gain, how much of it gives way to its surroundings', a shift
 _TINT = 8           # what the heads are told of colours
@@ -58,14 +56,9 @@ class DgMoe(FusionNetwork):
     kind = 'dgmoe'
 
     def __init__(self, widths: tuple[int, ...] = (96, 96, 128, 128),
-                 plain: tuple[int, ...] = (0, 1, 2, 1), decoder: tuple[int, ...] = (2, 1, 1),
-                 refinement: tuple[int, ...] = ()):
+                 plain: tuple[int, ...] = (0, 1, 2, 1), decoder: tuple[int, ...] = (2, 1, 1)):
         super().__init__()
-        if refinement and not 2 <= len(refinement) <= len(widths) + 1:
-            raise ValueError(f'refinement {list(refinement)}: none, or from 2 levels to one more '
-                             f'than of widths {list(widths)}')
-        self.config = {'widths': list(widths), 'plain': list(plain), 'decoder': list(decoder),
-                       'refinement': list(refinement)}
+        self.config = {'widths': list(widths), 'plain': list(plain), 'decoder': list(decoder)}
         self.multiple = FACTOR * 2 ** (len(widths) - 1)
         self.enhance_visible, self.enhance_thermal = VisibleEnhancement(), ThermalEnhancement()
         self.colour = Colour(FACTOR)
@@ -105,9 +98,6 @@ class DgMoe(FusionNetwork):
                 nn.init.zeros_(head.bias)
         for name in self.tints:
             nn.init.constant_(self.heads[name].bias[-4:-3], -4.0)   # at first colour stays
-        # of the restored visible image: widths of its levels, none without it
-        self.refinement = Refinement(2, widths[0] + _TINT, refinement, told['visible'],
-                                     TOLD + JUDGED) if refinement else None
         self.state = nn.Sequential(nn.Linear(VECTOR_SIZE, STATE), nn.Tanh())
         self.routers = nn.ModuleDict({
             part: nn.ModuleList(Router(VECTOR_SIZE) for _ in self.blocks(part))
@@ -150,8 +140,6 @@ class DgMoe(FusionNetwork):
         for module in self.plain.modules():
             if isinstance(module, nn.Conv2d):
                 module.to(dtype)
-        if self.refinement is not None:
-            self.refinement.at(dtype)
         self.enhance_visible.air.float()
         self.enhance_visible.exposure.float()
         self.enhance_thermal.tone.float()
@@ -226,21 +214,19 @@ class DgMoe(FusionNetwork):
             cells = torch.cat([gain * (1 - share) - 1, near], dim=1)
             return Sum(packed, self.colour.change(lift + change, cells, chroma))
         if 'fused' in outputs:
-            told, _ = self._decode(list(levels.values()), 'fused', state, tint)
+            told = self._decode(list(levels.values()), 'fused', state, tint)
             weight, *told = told.split((_GREY, _GREY, *_COLOUR), dim=1)
             shift = functional.hardsigmoid(weight) * (sharp - base)     # to the thermal
             made['fused'] = coloured(enhanced.lift + shift, *told)
         if 'visible' in outputs:
-            told, features = self._decode([levels[BRANCHES[0]]], 'visible', state, tint)
-            if self.refinement is not None:
-                told = told + self._refined(told, features, tint, enhanced, state['judged'])
+            told = self._decode([levels[BRANCHES[0]]], 'visible', state, tint)
             change, *told = told.split((_GREY, *_COLOUR), dim=1)
             # in training it would learn to make up for what is averaged
-            if self.refinement is not None and not self.training:
+            if not self.training:
                 change = change + relight(enhanced, change, told[-1], state['judged'])
             made['visible'] = coloured(enhanced.lift, change, *told)
         if 'thermal' in outputs:
-            told, _ = self._decode([levels[BRANCHES[1]]], 'thermal', state)
+            told = self._decode([levels[BRANCHES[1]]], 'thermal', state)
             made['thermal'] = Sum(sharpened, told)
         return Outputs(**made, factor=FACTOR), pictures
 
@@ -257,8 +243,7 @@ class DgMoe(FusionNetwork):
         return levels
 
     def _decode(self, images: list[Levels], output: str, state: State,
-                tint: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        # what the output's head tells, and the features that it read
+                tint: torch.Tensor | None = None) -> torch.Tensor:
         way = 'fused' if output == 'fused' else 'restored'
         skips, ups, folded, x = self.skips[way], self.ups[way], list(state[output]), None
         for i in reversed(range(len(images[0]))):
@@ -272,18 +257,8 @@ class DgMoe(FusionNetwork):
                 x = block(x, folded[start + j])
         told = self.heads[output](x)
         if output not in self.tints:
-            return told, x
-        return conv_add(*working(tint, self.tints[output].weight), None, told), x
-
-    def _refined(self, told: torch.Tensor, features: torch.Tensor, tint: torch.Tensor,
-                 enhanced: Enhanced, judged: torch.Tensor) -> torch.Tensor:
-        base, dtype = enhanced.base, features.dtype
-        pictures = torch.cat([(base - enhanced.lift).to(dtype),
-                              (base + told[:, :_GREY]).to(dtype)], dim=1)
-        judged = judged.repeat_interleave(len(pictures) // len(judged), dim=0)
-        rain = (judged[:, _RAIN] / FAINTEST).clamp(max=1).view(-1, 1, 1, 1).to(dtype)
-        return rain * self.refinement(pictures, torch.cat([features, tint.to(dtype)], dim=1),
-                                      torch.cat([enhanced.told, judged], dim=1))
+            return told
+        return conv_add(*working(tint, self.tints[output].weight), None, told)
 
 
 def _static(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

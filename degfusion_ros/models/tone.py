@@ -57,7 +57,7 @@ class Exposure(nn.Sequential):
     How dark a frame is tells which curve darkened it, within what daylight scenes look like.
     """
 
-    def __init__(self, told: int, width: int = 64):
+    def __init__(self, told: int, width: int = 128):
         super().__init__(nn.Linear(told, width), nn.ReLU(),
                          nn.Linear(width, width), nn.ReLU(), nn.Linear(width, TERMS))
         nn.init.zeros_(self[-1].weight)

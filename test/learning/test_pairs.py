@@ -41,13 +41,13 @@ def test_stream_is_reproducible_and_shaped(pair_root):
 
 def test_most_samples_have_the_label_asked_for():
     stream = DegradedStream([(np.full((64, 64, 3), 90, np.uint8), np.eye(64, dtype=np.uint8))],
-                            seed=0, mostly='rain')
+                            seed=0, mostly=['rain'])
     rng = np.random.default_rng(0)
     rain = np.mean([stream.sample(rng)['severity'][VISIBLE_LABELS.index('rain')] > 0
                     for _ in range(60)])
     assert 0.75 < rain < 1
-    with pytest.raises(DataError, match='mostly: hail: choose from fog'):
-        DegradedStream([], seed=0, mostly='hail')
+    with pytest.raises(DataError, match=r"mostly: \['hail'\]: choose from fog"):
+        DegradedStream([], seed=0, mostly=['hail'])
 
 
 def test_what_is_judged_is_a_frame_nearly_the_same():

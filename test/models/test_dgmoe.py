@@ -5,19 +5,17 @@ import pytest
 import torch
 
 from degfusion_ros.models.dgmoe import DgMoe, PARTS
-from degfusion_ros.models.enhancement import JUDGED
 from degfusion_ros.models.guidance import VECTOR_SIZE
-from degfusion_ros.models.labels import VISIBLE_LABELS
 from degfusion_ros.models.network import OUTPUTS
 
-SMALL = {'widths': (8, 8, 16, 16), 'refinement': (8, 8, 16)}
+SMALL = {'widths': (8, 8, 16, 16)}
 
 
 @pytest.fixture(scope='module')
 def network() -> DgMoe:
     torch.manual_seed(0)
     network = DgMoe(**SMALL).eval()
-    for head in (*network.heads.values(), network.refinement.head):
+    for head in network.heads.values():
         torch.nn.init.normal_(head.weight, std=0.1)
     return network
 
@@ -140,28 +138,3 @@ def test_only_what_an_output_needs_is_folded(network):
     assert set(state) == {'judged', 'visible_encoder', 'thermal_encoder', 'visible'}
     whole = network(*_pair(), network.route(vector), ('visible',)).unpacked('visible')
     assert network(*_pair(), state, ('visible',)).unpacked('visible').shape == whole.shape
-
-
-@torch.no_grad()
-@pytest.mark.parametrize('rain', [0.0, 0.6])
-def test_refinement_changes_the_restored_visible_image_alone_and_in_rain_alone(rain):
-    torch.manual_seed(0)
-    plain = DgMoe(SMALL['widths']).eval()
-    for head in plain.heads.values():
-        torch.nn.init.normal_(head.weight, std=0.1)
-    refined = DgMoe(**SMALL).eval()
-    refined.load_state_dict(plain.state_dict(), strict=False)
-    torch.nn.init.normal_(refined.refinement.head.weight, std=0.1)
-    pair, vector = _pair(), torch.randn(1, VECTOR_SIZE)
-    vector[:, :JUDGED] = 0
-    vector[:, VISIBLE_LABELS.index('rain')] = 2 * rain
-    before, after = (n(*pair, n.route(vector), OUTPUTS) for n in (plain, refined))
-    for name in OUTPUTS:
-        same = torch.equal(before.unpacked(name), after.unpacked(name))
-        assert same == (name != 'visible' or not rain)
-
-
-@pytest.mark.parametrize('widths', [(8,), (8, 8, 8, 8)])
-def test_a_refinement_that_does_not_fit_the_network_is_refused(widths):
-    with pytest.raises(ValueError, match='refinement .* widths'):
-        DgMoe((8, 8), refinement=widths)
