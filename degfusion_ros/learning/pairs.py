@@ -214,7 +214,8 @@ class Reservoir:
 
     def fill(self, count: int, prepare: Callable[[list[dict]], list[dict]] | None = None) -> None:
         """Take `count` fresh samples in; `prepare` may complete them once, all together."""
-        fresh = [next(self._stream) for _ in range(count)]
+        # copies: every tensor that a worker process sent holds a file open
+        fresh = [{k: v.clone() for k, v in next(self._stream).items()} for _ in range(count)]
         for item in prepare(fresh) if prepare else fresh:
             if len(self._items) < self._capacity:
                 self._items.append(item)

@@ -223,7 +223,7 @@ class DgMoe(FusionNetwork):
             change, *told = told.split((_GREY, *_COLOUR), dim=1)
             # in training it would learn to make up for what is averaged
             if not self.training:
-                change = change + relight(enhanced, change, told[-1], state['judged'])
+                change = change + relight(enhanced, change, told[-1])
             made['visible'] = coloured(enhanced.lift, change, *told)
         if 'thermal' in outputs:
             told = self._decode([levels[BRANCHES[1]]], 'thermal', state)

@@ -20,9 +20,10 @@ CURVE_STEPS = 8
 STATISTICS = 10, 4       # of a visible and of a thermal frame
 JUDGED = len(VISIBLE_LABELS) + len(THERMAL_LABELS)      # severities, all labels of both
 # what changes a frame's statistics; the first two, its exposure
-_LIGHT = [VISIBLE_LABELS.index(x) for x in ('low_light', 'overexposure', 'fog', 'rain')]
+LIGHT = 'low_light', 'overexposure', 'fog', 'rain'
+_LIGHT = [VISIBLE_LABELS.index(name) for name in LIGHT]
 _EXPOSURE = 2
-TOLD = 2 * STATISTICS[0] + len(_LIGHT)      # numbers of a frame as a whole
+TOLD = 2 * STATISTICS[0] + len(LIGHT)      # numbers of a frame as a whole
 FAINTEST = 0.3      # severity from which on the whole frame's tone is changed outright
 _STRETCH = math.log(4)
 CAUTION = 0.3  # a step of Adam shall not drive a map to its end
@@ -49,7 +50,8 @@ class Enhanced(NamedTuple):
     transmission: torch.Tensor      # t(x), B x 1 x H/4 x W/4, 0.1..1
     air_light: torch.Tensor         # A, B x 3
     told: torch.Tensor              # of the frame as a whole, B x TOLD
-    light: torch.Tensor | None      # the the exposure's alone, means of cells, B x 1 x H/4 x W/4
+    tone: torch.Tensor              # the exposure's curve, B x 4, 0 where it does not act
+    light: torch.Tensor             # the exposed picture's, means of cells, B x 1 x H/4 x W/4
 
 
 def scene_statistics(small: torch.Tensor, cell: int = 16) -> torch.Tensor:
@@ -199,7 +201,7 @@ class VisibleEnhancement(nn.Module):
             base, lift = base + rain, lift + rain
         exposed, dehazed = between if keep else (None, None)
         return Enhanced(dark, exposed, dehazed, bright, dry, base, lift, gain, shift, opened,
-                        t, air, told, lit if 'expose' in self.stages else None)
+                        t, air, told, tone, lit)
 
     def tone(self, statistics: torch.Tensor, judged: torch.Tensor) -> torch.Tensor:
         """Return the curve that undoes frames' exposure: statistics B x 10, severities B x 10."""

@@ -11,35 +11,30 @@ import torch
 from torch.nn import functional
 
 from degfusion_ros.models.colour import LUMA
-from degfusion_ros.models.enhancement import Enhanced, FAINTEST
-from degfusion_ros.models.labels import VISIBLE_LABELS
+from degfusion_ros.models.enhancement import Enhanced, LIGHT
 
-SHARE = 2 / 3       # the exposure's, settled on pairs that are held back
-REACH = 4           # cells, within which details lie
+SHARE = 0.9         # the exposure's, settled on pairs that are held back
+REACH = 2           # cells, within which details lie
+_DARK, _FOG = LIGHT.index('low_light'), LIGHT.index('fog')
 
 
-def relight(enhanced: Enhanced, change: torch.Tensor, shift: torch.Tensor,
-            judged: torch.Tensor) -> torch.Tensor:
+def relight(enhanced: Enhanced, change: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """
-    Return what takes the light of a restored image towards the exposure's, B x 1 x h x w.
+    Return what takes the light of restored images towards the exposure's, B x 1 x h x w.
 
-    The image is PKDM's with `change` (B x 16 x h x w) and `shift` (B x 3 x h x w, RGB) on top;
-    `judged` (F x 10) are the severities of each of F equal runs of images. 0 without an exposure.
+    An image is PKDM's with `change` (B x 16 x h x w) and `shift` (B x 3 x h x w, RGB) on top. 0
+    where no exposure acts: by day, and where none was trained.
     """
-    if enhanced.light is None:
-        return torch.zeros_like(change[:, :1])
     luma = shift.new_tensor(LUMA, dtype=torch.float32).view(1, 3, 1, 1)
     restored = (enhanced.base.float() + change.float()).mean(1, keepdim=True) + \
         (shift.float() * luma).sum(1, keepdim=True)
-    share = share_of_exposure(judged).repeat_interleave(len(change) // len(judged), dim=0)
+    share = share_of_exposure(enhanced.told[:, -len(LIGHT):], enhanced.tone)
     missing = functional.avg_pool2d(enhanced.light - restored, REACH, ceil_mode=True,
                                     count_include_pad=False) * share.view(-1, 1, 1, 1)
     return functional.interpolate(missing, size=change.shape[2:], mode='bilinear').to(change.dtype)
 
 
-def share_of_exposure(judged: torch.Tensor) -> torch.Tensor:
-    """Return the share, F of 0..SHARE, of severities F x 10: in the dark, but not in fog."""
+def share_of_exposure(seen: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
+    """Return the share (B, 0..SHARE) of frames' exposure; what is seen is B x 4, 0..1, of LIGHT."""
     # before a veil the exposure is but half of what was wrong with the light
-    dark, fog = (judged[:, VISIBLE_LABELS.index(name)].float() / FAINTEST
-                 for name in ('low_light', 'fog'))
-    return SHARE * (dark - 1).clamp(0, 1) * (1 - fog).clamp(0, 1)
+    return SHARE * seen[:, _DARK] * (1 - seen[:, _FOG]) * (tone != 0).any(dim=1)
