@@ -12,7 +12,7 @@ from degfusion_ros.models.colour import bilinear, LUMA, over_cells
 from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.layers import conv_add, SmallNet, working
 from degfusion_ros.models.network import banded, unit
-from degfusion_ros.models.tone import about, Exposure, slope, toned
+from degfusion_ros.models.tone import about, Exposure, rise, slope, toned
 
 FACTOR = 4      # pixels a side of a packed cell
 STAGES = ('expose', 'dehaze', 'brighten', 'derain', 'stretch', 'sharpen')
@@ -174,7 +174,7 @@ class VisibleEnhancement(nn.Module):
 
         def brighten(image, maps):
             dark = functional.conv2d(unit(image), self.luma.float())
-            exposed = toned(dark, tone)
+            exposed = toned(rise(dark, tone), tone)
             dehazed, bright = self._pixelwise(exposed, light, *maps.float().chunk(2, dim=1))
             gain = bright.mean(1, keepdim=True) / dehazed.mean(1, keepdim=True).clamp(min=0.02)
             lit = exposed.clamp(0, 1).mean(1, keepdim=True)
@@ -192,7 +192,7 @@ class VisibleEnhancement(nn.Module):
         tint = light - air[..., None, None]
         shift = tint * (1 / t - 1) * gain
         mean = (small * small.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
-        opened = slope(mean, tone)
+        opened = slope(rise(mean, tone), tone)
         gain = (gain * (1 / t + _kept(self.omega[0])) * opened).clamp(0, 8)
         dry = bright
         if 'derain' in self.stages:

@@ -19,6 +19,18 @@ def toned(luminance: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
     return a + luminance * (1 + b + d * luminance) + c * luminance.clamp(min=0).sqrt()
 
 
+def rise(luminance: torch.Tensor, tone: torch.Tensor, steps: int = 65) -> torch.Tensor:
+    """
+    Cut luminance in 0..1 where a tone's curve is highest, for `toned` and `slope`.
+
+    A curve that fits a dark scene may fall again where only lamps are, and would hollow them out.
+    """
+    grid = torch.linspace(0, 1, steps, device=tone.device).view(1, 1, 1, -1)
+    curve = toned(grid, tone)
+    top = torch.where(curve >= curve.amax(dim=3, keepdim=True), grid, 0).amax(dim=3, keepdim=True)
+    return torch.minimum(luminance, top)
+
+
 def slope(luminance: torch.Tensor, tone: torch.Tensor, darkest: float = 0.01) -> torch.Tensor:
     """Return a tone's derivative: what the curve, taken channel by channel, makes of chroma."""
     _, b, c, d = tone[:, :TERMS, None, None, None].unbind(dim=1)
