@@ -19,7 +19,7 @@ from degfusion_ros.models.enhancement import FACTOR, FAINTEST, STATISTICS
 from degfusion_ros.models.experts import balance_loss, mutual_information
 from degfusion_ros.models.network import OUTPUTS, pack
 from degfusion_ros.models.tg_ecnet import TgEcnet
-from degfusion_ros.models.tone import rise, toned
+from degfusion_ros.models.tone import toned, top
 
 JUDGED_FIRST = 48       # frames that tell which of TG-ECNet's experts are in use
 MANY = 'vector', 'statistics', 'cells'      # what is drawn of further frames
@@ -96,7 +96,7 @@ class FusionTask(nn.Module):
         judged = self.network.judged(many['vector'])
         bad, clean = many['cells'].unflatten(1, (2, 1)).unbind(dim=1)
         tone = self.network.enhance_visible.tone(many['statistics'][:, :STATISTICS[0]], judged)
-        return losses.decibel_loss(toned(rise(bad, tone), tone), clean)
+        return losses.decibel_loss(toned(torch.minimum(bad, top(tone)), tone), clean)
 
     def _router_losses(self, many: torch.Tensor) -> losses.Named:
         routers = self.network.routers

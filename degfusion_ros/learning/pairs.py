@@ -126,7 +126,6 @@ class DegradedStream(IterableDataset):
                 sample[key] = torch.from_numpy(cut).permute(0, 3, 1, 2).contiguous()
         return sample
 
-
     def _condition(self, rng: np.random.Generator) -> conditions.Condition:
         if self.mostly and rng.random() < MOSTLY:
             drawn = conditions.draw(rng)

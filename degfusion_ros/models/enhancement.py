@@ -12,7 +12,7 @@ from degfusion_ros.models.colour import bilinear, LUMA, over_cells
 from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.layers import conv_add, SmallNet, working
 from degfusion_ros.models.network import banded, unit
-from degfusion_ros.models.tone import about, Exposure, rise, slope, toned
+from degfusion_ros.models.tone import about, Exposure, slope, toned, top
 
 FACTOR = 4      # pixels a side of a packed cell
 STAGES = ('expose', 'dehaze', 'brighten', 'derain', 'stretch', 'sharpen')
@@ -174,7 +174,7 @@ class VisibleEnhancement(nn.Module):
 
         def brighten(image, maps):
             dark = functional.conv2d(unit(image), self.luma.float())
-            exposed = toned(rise(dark, tone), tone)
+            exposed = toned(torch.minimum(dark, brightest), tone)
             dehazed, bright = self._pixelwise(exposed, light, *maps.float().chunk(2, dim=1))
             gain = bright.mean(1, keepdim=True) / dehazed.mean(1, keepdim=True).clamp(min=0.02)
             lit = exposed.clamp(0, 1).mean(1, keepdim=True)
@@ -185,6 +185,7 @@ class VisibleEnhancement(nn.Module):
             tone = self._tone(told, seen).detach()          # learns from whole frames alone
             if 'expose' not in self.stages:
                 tone = torch.zeros_like(tone)
+            brightest = top(tone)
             maps = over_cells(torch.cat([1 / t, r], dim=1), self.spread)
             dark, bright, base, lift, gain, lit, *between = banded(brighten, image, maps, dtypes=(
                 torch.float32, torch.float32, dtype, dtype, torch.float32, torch.float32,
@@ -192,7 +193,7 @@ class VisibleEnhancement(nn.Module):
         tint = light - air[..., None, None]
         shift = tint * (1 / t - 1) * gain
         mean = (small * small.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
-        opened = slope(rise(mean, tone), tone)
+        opened = slope(torch.minimum(mean, brightest), tone)
         gain = (gain * (1 / t + _kept(self.omega[0])) * opened).clamp(0, 8)
         dry = bright
         if 'derain' in self.stages:

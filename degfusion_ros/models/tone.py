@@ -19,16 +19,16 @@ def toned(luminance: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
     return a + luminance * (1 + b + d * luminance) + c * luminance.clamp(min=0).sqrt()
 
 
-def rise(luminance: torch.Tensor, tone: torch.Tensor, steps: int = 65) -> torch.Tensor:
+def top(tone: torch.Tensor, steps: int = 65) -> torch.Tensor:
     """
-    Cut luminance in 0..1 where a tone's curve is highest, for `toned` and `slope`.
+    Return the luminance, in 0..1, for which tones (B x TERMS) are highest, B x 1 x 1 x 1.
 
-    A curve that fits a dark scene may fall again where only lamps are, and would hollow them out.
+    A curve that fits a dark scene may fall again where only lamps are, and would hollow them out:
+    what is toned is to be cut here.
     """
     grid = torch.linspace(0, 1, steps, device=tone.device).view(1, 1, 1, -1)
     curve = toned(grid, tone)
-    top = torch.where(curve >= curve.amax(dim=3, keepdim=True), grid, 0).amax(dim=3, keepdim=True)
-    return torch.minimum(luminance, top)
+    return torch.where(curve >= curve.amax(dim=3, keepdim=True), grid, 0).amax(dim=3, keepdim=True)
 
 
 def slope(luminance: torch.Tensor, tone: torch.Tensor, darkest: float = 0.01) -> torch.Tensor:
