@@ -98,7 +98,7 @@ def test_labels_come_when_they_change_and_late_joiners_get_the_last(start, peer)
 
 
 def test_bad_frames_are_counted_by_cause_and_good_ones_in_between_all_fused(start, peer):
-    spun = start(EchoFuser(), {'sync.wait_s': 0.05})
+    spun = start(EchoFuser(), {'sync.wait_s': 0.3})
     fused = peer.listen(FUSED, Image)
     reports = peer.listen('/diagnostics', DiagnosticArray)
     wrong_step, empty, no_data, strange = (frame(stamp=n * PERIOD) for n in (2, 4, 6, 8))
