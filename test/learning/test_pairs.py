@@ -78,6 +78,14 @@ def test_reservoir_keeps_the_newest():
     assert reservoir.draw_some(('n',), 30)['n'].shape == (30,)
 
 
+def test_reservoir_keeps_copies():
+    sample = {'x': torch.zeros(1)}      # a worker's memory, of which every tensor is an open file
+    reservoir = Reservoir(iter([sample]), capacity=5, seed=0)
+    reservoir.fill(1)
+    sample['x'].fill_(7)
+    assert reservoir.draw(1)['x'].item() == 0
+
+
 def test_bad_folders_are_named(pair_root, tmp_path):
     with pytest.raises(DataError, match='absent'):
         find_pairs(tmp_path / 'absent', pair_root / 'street/thermal')
