@@ -28,16 +28,15 @@ REFILL = 8      # steps between refills: judging many frames at once is far chea
 
 def leave_to_train(network: DgMoe, part: str) -> None:
     """
-    Freeze all but what is an output's own: its decoder's ways, common experts, routers and head.
+    Freeze all but what is an output's own: its decoder's common experts, routers and head.
 
-    The other outputs then stay as they are to the bit, for what is shared is frozen.
+    The decoder's ways are the fused image's own, but both restored ones share theirs. The other
+    outputs then stay as they are to the bit, for what is shared is frozen.
     """
     network.requires_grad_(False)
-    way = 'fused' if part == 'fused' else 'restored'
-    for owner, name in ((network.skips, way), (network.ups, way), (network.heads, part),
-                        (network.tints, part), (network.routers, part)):
-        if name in owner:
-            owner[name].requires_grad_(True)
+    for owner in (network.skips, network.ups, network.heads, network.tints, network.routers):
+        if part in owner:
+            owner[part].requires_grad_(True)
     for block in network.blocks(part):
         for common in (block.common, block.common_bias, block.common_steer, block.common_second):
             mine = torch.zeros_like(common).unflatten(0, (block.tasks, -1))

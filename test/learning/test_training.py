@@ -20,6 +20,7 @@ from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import DgMoe
 from degfusion_ros.models.guidance import Guidance
 from degfusion_ros.models.labels import VISIBLE_LABELS
+from degfusion_ros.models.network import OUTPUTS
 from degfusion_ros.models.tg_ecnet import TgEcnet
 
 NETWORK = {'widths': [8, 8], 'decoder': [1]}
@@ -68,7 +69,10 @@ def test_both_stages_end_to_end(pair_root, tmp_path, small_guidance):
             fusion_training.train({**config, 'start_from': start}, tmp_path, pair_root, file)
 
 
-def test_one_output_trained_alone_leaves_the_others_as_they_are(pair_root, tmp_path):
+@pytest.mark.parametrize('part, losses', [('fused', {'max': 1.0}), ('visible', {'visible': 1.0}),
+                                          ('thermal', {'thermal': 1.0})])
+def test_one_output_trained_alone_leaves_the_others_as_they_are(pair_root, tmp_path, part,
+                                                                losses):
     torch.manual_seed(0)
     guidance, network = Guidance(), DgMoe(**{k: tuple(v) for k, v in NETWORK.items()},
                                           plain=(0, 1))
@@ -79,16 +83,16 @@ def test_one_output_trained_alone_leaves_the_others_as_they_are(pair_root, tmp_p
     checkpoint.save(start, network.kind, network.state_dict(), guidance.state_dict(),
                     network.config, 0, guidance.clip_name)
     config = _config('fused', network=network.config, start_from=start, frames=2, crop=64, fresh=1,
-                     reservoir=8, workers=0, steps=2, export_steps=2, warm_up=0, ema=0.0)
+                     reservoir=8, workers=0, steps=2, export_steps=2, warm_up=0, ema=0.0,
+                     only=part, losses=losses)
     trained, _ = checkpoint.load(fusion_training.train(config, tmp_path / 'out', pair_root, file))
     before, _ = checkpoint.load(start)
     pair = torch.rand(1, 3, 32, 32), torch.rand(1, 1, 32, 32)
     with torch.no_grad():
         made = [net(*pair, net.route(torch.ones(1, 512)), ('fused', 'visible', 'thermal'))
                 for net in (before, trained)]
-    for name in ('visible', 'thermal'):
-        assert torch.equal(*(x.unpacked(name) for x in made))
-    assert not torch.equal(*(x.unpacked('fused') for x in made))
+    for name in OUTPUTS:
+        assert torch.equal(*(x.unpacked(name) for x in made)) == (name != part)
     with pytest.raises(TrainingError, match='only: mosaic'):
         fusion_training.train({**config, 'only': 'mosaic'}, tmp_path / 'no', pair_root, file)
 
