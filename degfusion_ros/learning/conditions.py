@@ -12,7 +12,7 @@ from degfusion_ros.learning import degradations as d
 VISIBLE_ORDER = ('fog', 'rain', 'blur', 'low_light', 'overexposure', 'noise')
 THERMAL_ORDER = ('blur', 'low_contrast', 'stripe', 'noise')
 # How often each appears when one is drawn. Blur is the least treatable at run time.
-_VISIBLE_WEIGHTS = {'fog': 1.3, 'rain': 2.0, 'blur': 0.7, 'low_light': 1.2, 'overexposure': 1.1,
+_VISIBLE_WEIGHTS = {'fog': 1.3, 'rain': 2.8, 'blur': 0.7, 'low_light': 1.2, 'overexposure': 1.1,
                     'noise': 1.0}
 _THERMAL_WEIGHTS = {'blur': 0.6, 'low_contrast': 0.8, 'stripe': 1.3, 'noise': 1.0}
 # Below these a label would name what nobody sees.
