@@ -8,6 +8,7 @@ from pathlib import Path
 
 from accelerate import PartialState
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 import torch
 from torch import nn
@@ -62,8 +63,13 @@ class GuidanceTask(nn.Module):
         """
         if 'features' in batch:     # B x 2 x 512
             features = batch['features'].transpose(0, 1).flatten(0, 1)
-            losses = self._read_out(self.guidance.read(features, batch['measures']),
-                                    batch['severity'])
+            told = self.guidance.read(features, batch['measures'])
+            losses = self._read_out(told, batch['severity'])
+            if 'vector' in batch:       # what it was before, but for the judged severities
+                judged = batch['severity'].shape[1]
+                losses['held'] = functional.mse_loss(told.vector[:, judged:],
+                                                     batch['vector'][:, judged:])
+                losses['total'] = losses['total'] + losses['held']
         else:
             told = self.guidance(batch['views'], batch['measures'])
             losses = self._read_out(told, batch['severity'])
@@ -111,12 +117,11 @@ def train(config: dict, folder: Path, data: Path, resume: bool = False) -> Path:
     guidance = Guidance(config['clip'], model)
     task = GuidanceTask(guidance, tokenizer)
     if config.get('start_from'):
-        start = load_file(config['start_from'])
-        guidance.clip.load_state_dict({k.removeprefix('clip.'): v for k, v in start.items()
-                                       if k.startswith('clip.')})
+        _start(guidance, Path(config['start_from']), config.get('hold', False))
     samples, held_back = _samples(config, data)
     samples.fill(config['batch'] * 16)
-    guidance.standardise(samples.draw(config['batch'] * 16)['measures'])
+    if not config.get('hold'):
+        guidance.standardise(samples.draw(config['batch'] * 16)['measures'])
     if config['pretrain_steps'] and not config.get('weights'):
         _phase(task, config, folder / 'pretrain', config['pretrain_steps'], config['lr'],
                samples, held_back, resume)
@@ -143,6 +148,24 @@ def train(config: dict, folder: Path, data: Path, resume: bool = False) -> Path:
             guidance, *held_back_pairs(config, data), config['report'], config['visible_from']),
             out.with_suffix('.json'))
     return out
+
+
+def _start(guidance: Guidance, file: Path, whole: bool) -> None:
+    """Go on from the CLIP of a guidance, or from the whole of it."""
+    try:
+        start = load_file(file)
+        if whole:
+            missing = guidance.load_state_dict(start, strict=False).missing_keys
+            for name in ('transformer', 'token_embedding'):
+                # a text tower that was never loaded must not be saved as one
+                if any(k.startswith(f'clip.{name}') for k in missing):
+                    delattr(guidance.clip, name)
+            return
+        guidance.clip.load_state_dict({k.removeprefix('clip.'): v for k, v in start.items()
+                                       if k.startswith('clip.')})
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise TrainingError(f'start_from: {file}: no guidance of clip {guidance.clip_name} '
+                            f'({str(error).splitlines()[0]})') from error
 
 
 def held_back_pairs(config: dict, data: Path) -> tuple[list, list]:
@@ -201,14 +224,20 @@ def _read_out(task: GuidanceTask, config: dict, folder: Path, samples: Reservoir
         loop.resume()
     samples.fill(max(config['reservoir'] - len(samples), 0))
     known = {'features': [], 'measures': [], 'severity': []}
+    if config.get('hold'):
+        known['vector'] = []
+    task.guidance.eval()
     for chunk in samples.chunks(32):
         with torch.inference_mode(), loop.autocast():
-            features = task.guidance.encode(chunk['views'].to(loop.device)).float()
-        chunk['features'] = features.unflatten(0, (2, -1)).transpose(0, 1).cpu()
+            told = task.guidance(chunk['views'].to(loop.device), chunk['measures'].to(loop.device))
+        chunk['features'] = told.features.float().unflatten(0, (2, -1)).transpose(0, 1).cpu()
+        chunk['vector'] = told.vector.float().cpu()
         for key, parts in known.items():
             parts.append(chunk[key].clone())
+    task.guidance.train()
     known = {key: torch.cat(parts) for key, parts in known.items()}
-    task.guidance.standardise(known['measures'].to(loop.device))
+    if not config.get('hold'):
+        task.guidance.standardise(known['measures'].to(loop.device))
     rng = np.random.default_rng(own_seed(config['seed']))
 
     def losses(step: int) -> dict[str, torch.Tensor]:

@@ -13,13 +13,15 @@ import torch
 import yaml
 
 from degfusion_ros import Fuser
+from degfusion_ros.imaging.statistics import COUNT
 from degfusion_ros.learning import fusion_training, guidance_training
 from degfusion_ros.learning.fusion_training import fused_losses, FusionTask
+from degfusion_ros.learning.guidance_training import GuidanceTask
 from degfusion_ros.learning.loop import cosine, Loop, TrainingError
 from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import DgMoe
 from degfusion_ros.models.guidance import Guidance
-from degfusion_ros.models.labels import VISIBLE_LABELS
+from degfusion_ros.models.labels import LABELS, VISIBLE_LABELS
 from degfusion_ros.models.network import OUTPUTS
 from degfusion_ros.models.tg_ecnet import TgEcnet
 
@@ -67,6 +69,41 @@ def test_both_stages_end_to_end(pair_root, tmp_path, small_guidance):
     for start, why in ((tmp_path / 'absent', 'no such weights'), (file, 'same widths')):
         with pytest.raises(TrainingError, match=f'{start.name}.*{why}'):
             fusion_training.train({**config, 'start_from': start}, tmp_path, pair_root, file)
+
+
+def test_a_guidance_goes_on_with_its_vector_held(pair_root, tmp_path, small_guidance):
+    torch.manual_seed(1)
+    first, start = Guidance(), tmp_path / 'start.safetensors'
+    first.standardise(torch.randn(8, COUNT) + 3)
+    save_file({k: v for k, v in first.state_dict().items()      # as a shipped file: one tower
+               if not k.startswith(('clip.transformer', 'clip.token_embedding'))},
+              start, {'clip': first.clip_name, 'kind': 'guidance'})
+    config = {**small_guidance, 'start_from': start, 'hold': True, 'pretrain_steps': 0,
+              'lora_steps': 0, 'reservoir': 32, 'report': 0,
+              'read_out': {'steps': 4, 'batch': 16, 'lr': 1e-4, 'weight_decay': 0.0,
+                           'report_steps': 4}}
+    after, tensors = checkpoint.load_guidance(
+        guidance_training.train(config, tmp_path / 'held', pair_root))
+    assert not any(k.startswith('clip.transformer') for k in tensors)
+    assert torch.equal(after.centre, first.centre)
+    assert not torch.equal(after.heads['visible'].weight, first.heads['visible'].weight)
+    views, measures = torch.randint(0, 255, (4, 2, 3, 224, 224)), torch.randn(4, COUNT) + 3
+    with torch.no_grad():
+        one, two = (g.eval()(views, measures).vector[:, len(sum(LABELS.values(), ())):]
+                    for g in (first, after))
+    assert (one - two).std() < 0.5 * one.std()      # a fresh one would be another
+    task = GuidanceTask(after, None)
+    batch = {'features': torch.randn(4, 2, 512), 'measures': measures,
+             'severity': torch.rand(4, 10)}
+    with torch.no_grad():
+        own = after.read(batch['features'].transpose(0, 1).flatten(0, 1), measures).vector
+        free, same, off = (task({**batch, **held}) for held in
+                           ({}, {'vector': own}, {'vector': own + 1}))
+    assert 'held' not in free and same['held'] == 0
+    assert off['held'] == pytest.approx(1, rel=1e-3)
+    assert off['total'] - same['total'] == pytest.approx(1, rel=1e-3)
+    with pytest.raises(TrainingError, match='start_from.*no guidance of clip'):
+        guidance_training.train({**config, 'start_from': tmp_path / 'absent'}, tmp_path, pair_root)
 
 
 @pytest.mark.parametrize('part, losses', [('fused', {'max': 1.0}), ('visible', {'visible': 1.0}),
