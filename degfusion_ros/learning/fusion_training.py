@@ -2,13 +2,13 @@
 """Stage two: train the fusion network on degraded frames, steered by a frozen guidance."""
 
 from collections.abc import Callable
-import json
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from degfusion_ros.learning import losses
+from degfusion_ros.learning.deraining_task import DerainingTask
 from degfusion_ros.learning.loop import Loop, own_seed, start_from, stream_loader, TrainingError
 from degfusion_ros.learning.narrowing import narrow
 from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
@@ -23,6 +23,7 @@ from degfusion_ros.models.tone import toned, top
 
 JUDGED_FIRST = 48       # frames that tell which of TG-ECNet's experts are in use
 MANY = 'vector', 'statistics', 'cells'      # what is drawn of further frames
+DERAINING = 'deraining'
 REFILL = 8      # steps between refills: judging many frames at once is far cheaper
 
 
@@ -34,6 +35,9 @@ def leave_to_train(network: DgMoe, part: str) -> None:
     outputs then stay as they are to the bit, for what is shared is frozen.
     """
     network.requires_grad_(False)
+    if part == DERAINING:
+        network.deraining.requires_grad_(True)
+        return
     for owner in (network.skips, network.ups, network.heads, network.tints, network.routers):
         if part in owner:
             owner[part].requires_grad_(True)
@@ -146,15 +150,16 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
         raise TrainingError(f'{guidance_file}: no such guidance; run `train guidance` first')
     guidance, guidance_state = checkpoint.load_guidance(guidance_file)
     guidance.eval().requires_grad_(False)
-    task = FusionTask(DgMoe(**config['network']).to(memory_format=torch.channels_last),
-                      config['losses'])
+    only = config.get('only')
+    task = (DerainingTask if only == DERAINING else FusionTask)(
+        DgMoe(**config['network']).to(memory_format=torch.channels_last), config['losses'])
     pairs = PairFolders(root=data, **config['data']).load()
     if config.get('start_from'):
         _start(task.network, Path(config['start_from']), pairs, config['seed'])
-    only = config.get('only')
     if only is not None:
-        if only not in OUTPUTS:
-            raise TrainingError(f'only: {only}: choose from {", ".join(OUTPUTS)}, or leave it out')
+        parts = OUTPUTS if task.network.deraining is None else (*OUTPUTS, DERAINING)
+        if only not in parts:
+            raise TrainingError(f'only: {only}: choose from {", ".join(parts)}, or leave it out')
         leave_to_train(task.network, only)
     # decay would move what a gradient leaves alone
     loop = Loop(task, folder, config['lr'], config['steps'], ema=config['ema'],
@@ -162,7 +167,7 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
     if resume:
         loop.resume()
     stream = DegradedStream(pairs, own_seed(config['seed']) + loop.step, config['crops'],
-                            config['crop'], config.get('mostly', ()))
+                            config['crop'], config.get('mostly', ()), config.get('alone', 0.0))
     samples = Reservoir(stream_loader(stream, config['workers']), config['reservoir'],
                         own_seed(config['seed']))
     guidance.to(loop.device)
@@ -203,8 +208,16 @@ def _start(network: DgMoe, file: Path, pairs: list, seed: int) -> None:
         about = checkpoint.read(file)[1]
     except checkpoint.CheckpointError:
         about = {}      # start_from tells why
-    if about.get('kind') == DgMoe.kind and json.loads(about['config']) != network.config:
-        narrow(network, checkpoint.load(file)[0])
+    if about.get('kind') == DgMoe.kind:
+        other = checkpoint.load(file)[0]
+        same, theirs = network.config, other.config
+        if any(same[name] != theirs[name] for name in same if name != DERAINING):
+            narrow(network, other)
+        else:
+            fits = same[DERAINING] == theirs[DERAINING]      # else it begins anew, or falls away
+            kept = {k: v for k, v in other.state_dict().items()
+                    if fits or not k.startswith(DERAINING)}
+            network.load_state_dict({**network.state_dict(), **kept})
         return
     if about.get('kind') != TgEcnet.kind:
         start_from(file, network)

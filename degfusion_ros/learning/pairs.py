@@ -2,7 +2,7 @@
 """Clean visible-thermal pairs from disk, and an endless stream of degraded samples of them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import hashlib
 from pathlib import Path
 
@@ -80,13 +80,13 @@ class DegradedStream(IterableDataset):
     with crops > 0 also `degraded` and `clean`, crops x 4 x size x size (RGB, thermal), `warm`,
     crops x 2 x size x size (see warm_targets), the whole degraded frame's `statistics` (14,), and
     its luminance and the clean one's in `cells`, 2 x 48 x 64 in 0..1. With `mostly`, labels of
-    visible images, most samples have one of them.
+    visible images, most samples have one of them, and of these a share of `alone` nothing else.
     """
 
     def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], seed: int, crops: int = 0,
-                 size: int = 128, mostly: Sequence[str] = ()):
+                 size: int = 128, mostly: Sequence[str] = (), alone: float = 0.0):
         self.pairs, self.seed, self.crops, self.size = pairs, seed, crops, size
-        self.mostly = set(mostly)
+        self.mostly, self.alone = set(mostly), alone
         if not self.mostly <= set(VISIBLE_LABELS):
             raise DataError(f'mostly: {list(mostly)}: choose from {", ".join(VISIBLE_LABELS)}, '
                             'or leave it out')
@@ -131,6 +131,9 @@ class DegradedStream(IterableDataset):
             drawn = conditions.draw(rng)
             while not self.mostly & set(drawn.visible):
                 drawn = conditions.draw(rng)
+            if rng.random() < self.alone:
+                return replace(drawn, visible={label: severity for label, severity
+                                               in drawn.visible.items() if label in self.mostly})
         elif rng.random() < UNDEGRADED:
             return conditions.Condition()
         else:

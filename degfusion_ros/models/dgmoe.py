@@ -12,7 +12,7 @@ tasks tells them nothing apart, and the paper's mutual-information term would be
 therefore runs once per wanted output.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 import torch
 from torch import nn
@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from degfusion_ros.models.blocks import ConvBlock, TransformerBlock
 from degfusion_ros.models.colour import Colour
+from degfusion_ros.models.deraining import derained, Deraining, rain_alone
 from degfusion_ros.models.enhancement import (
     Enhanced,
     FACTOR,
@@ -40,10 +41,12 @@ from degfusion_ros.models.relighting import relight
 BRANCHES = ('visible_encoder', 'thermal_encoder')
 # part of the network -> which of the common experts of its blocks is its own
 PARTS = {name: i for group in (BRANCHES, OUTPUTS) for i, name in enumerate(group)}
-# a part -> the folded blocks in their order; 'judged' -> N x 10 severities
-State = dict[str, list[Folded] | torch.Tensor]
+# a part -> the folded blocks in their order; 'judged' -> N x 10 severities; DRY -> a list that is
+# empty in rain: a recorded frame keeps the structure of what steers it, nothing else but tensors
+State = dict[str, list[Folded] | torch.Tensor | list]
 Levels = list[torch.Tensor]
 _LOW_CONTRAST = len(VISIBLE_LABELS) + THERMAL_LABELS.index('low_contrast')
+DRY = 'dry'
 _GREY = FACTOR ** 2
 _COLOUR = 1, 1, 3   # of the chroma a gain, how much of it gives way to its surroundings', a shift
 _TINT = 8           # what the heads are told of colours
@@ -56,9 +59,11 @@ class DgMoe(FusionNetwork):
     kind = 'dgmoe'
 
     def __init__(self, widths: tuple[int, ...] = (96, 96, 128, 128),
-                 plain: tuple[int, ...] = (0, 1, 2, 1), decoder: tuple[int, ...] = (2, 1, 1)):
+                 plain: tuple[int, ...] = (0, 1, 2, 1), decoder: tuple[int, ...] = (2, 1, 1),
+                 deraining: tuple[int, ...] = ()):
         super().__init__()
-        self.config = {'widths': list(widths), 'plain': list(plain), 'decoder': list(decoder)}
+        self.config = {'widths': list(widths), 'plain': list(plain), 'decoder': list(decoder),
+                       'deraining': list(deraining)}
         self.multiple = FACTOR * 2 ** (len(widths) - 1)
         self.enhance_visible, self.enhance_thermal = VisibleEnhancement(), ThermalEnhancement()
         self.colour = Colour(FACTOR)
@@ -98,6 +103,7 @@ class DgMoe(FusionNetwork):
                 nn.init.zeros_(head.bias)
         for name in self.tints:
             nn.init.constant_(self.heads[name].bias[-4:-3], -4.0)   # at first colour stays
+        self.deraining = Deraining(deraining) if deraining else None
         self.state = nn.Sequential(nn.Linear(VECTOR_SIZE, STATE), nn.Tanh())
         self.routers = nn.ModuleDict({
             part: nn.ModuleList(Router(VECTOR_SIZE) for _ in self.blocks(part))
@@ -128,9 +134,19 @@ class DgMoe(FusionNetwork):
 
     def decide(self, gate: torch.Tensor, dtype: torch.dtype) -> State:
         """Fold for one vector (1 x 512), cast once and not once a frame."""
-        return {part: folded if part == 'judged' else
-                [Folded(*(_static(t, dtype) for t in f)) for f in folded]
-                for part, folded in self.route(gate).items()}
+        state = {part: folded if part == 'judged' else
+                 [Folded(*(_static(t, dtype) for t in f)) for f in folded]
+                 for part, folded in self.route(gate).items()}
+        wet = self.deraining is not None and bool((rain_alone(state['judged']) > 0).any())
+        return {**state, DRY: [] if wet else [[]]}
+
+    def variant(self, state: State, outputs: tuple[str, ...]) -> Hashable:
+        """Tell frames that are to be derained from frames that are not."""
+        return self.deraining is not None and 'visible' in outputs and not state.get(DRY)
+
+    def complete(self, state: State) -> State:
+        """Return a state with which frames are derained, should it come to rain."""
+        return {**state, DRY: []}
 
     def at(self, dtype: torch.dtype) -> 'DgMoe':
         """Cast what runs every frame, once; what is folded stays in float32."""
@@ -140,6 +156,8 @@ class DgMoe(FusionNetwork):
         for module in self.plain.modules():
             if isinstance(module, nn.Conv2d):
                 module.to(dtype)
+        if self.deraining is not None:
+            self.deraining.to(dtype)
         self.enhance_visible.air.float()
         self.enhance_visible.exposure.float()
         self.enhance_thermal.tone.float()
@@ -225,6 +243,9 @@ class DgMoe(FusionNetwork):
             if not self.training:
                 change = change + relight(enhanced, change, told[-1])
             made['visible'] = coloured(enhanced.lift, change, *told)
+            if self.variant(state, outputs):
+                made['visible'] = derained(self.deraining, visible, made['visible'],
+                                           state['judged'])
         if 'thermal' in outputs:
             told = self._decode([levels[BRANCHES[1]]], 'thermal', state)
             made['thermal'] = Sum(sharpened, told)

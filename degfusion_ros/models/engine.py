@@ -69,6 +69,7 @@ def graph(network: FusionNetwork, state: object, size: tuple[int, int],
                           for side in reversed(size))
         raise EngineError(f'size {size[1]}x{size[0]}: width and height must be multiples of '
                           f'{network.multiple}; use {wanted}')
+    state = network.complete(state)
     with torch.inference_mode(False), torch.enable_grad():  # layers then convolve as ONNX does
         tensors = {name: tensor.detach().clone() for name, tensor in leaves(state).items()}
         images = (torch.zeros(1, *size, 3, dtype=torch.uint8), torch.zeros(1, *size))

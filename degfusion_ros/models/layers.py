@@ -75,7 +75,14 @@ def _program(name: str) -> Callable[..., torch.Tensor]:
 
 
 def _fusible(x: torch.Tensor, weight: torch.Tensor) -> bool:
-    return _FUSED is not None and x.dtype == weight.dtype and eager(x)
+    return _FUSED is not None and x.dtype == weight.dtype and eager(x) and _known(x.dtype)
+
+
+@lru_cache
+def _known(dtype: torch.dtype) -> bool:
+    # processors without AVX-512 convolve in 16 bits too, slowly, but not by the fused operators
+    told = {torch.bfloat16: '_is_mkldnn_bf16_supported', torch.float16: '_is_mkldnn_fp16_supported'}
+    return getattr(torch.ops.mkldnn, told[dtype])() if dtype in told else dtype == torch.float32
 
 
 def conv_relu(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every fusion network takes and gives; packing, by which images meet the matrix units."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 import torch
@@ -46,9 +46,18 @@ class FusionNetwork(nn.Module):
         """
         Decide for all later frames by what `gate` returned; slow, off the frame's path.
 
-        The State's tensors are `dtype`; its structure and their shapes are always the same.
+        The State's tensors are `dtype`, their shapes are always the same; its structure is the
+        same for each `variant`.
         """
         raise NotImplementedError
+
+    def variant(self, state: State, outputs: tuple[str, ...]) -> Hashable:
+        """Tell apart what a frame does: what is the same for two states is one program."""
+        return None
+
+    def complete(self, state: State) -> State:
+        """Return the state for a program that serves every other state too, leaving nothing out."""
+        return state
 
     def steer(self, vector: torch.Tensor, visible: torch.Tensor | None,
               thermal: torch.Tensor | None, dtype: torch.dtype) -> State:

@@ -38,7 +38,7 @@ class Recorded:
     def __call__(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
                  outputs: tuple[str, ...]) -> Images:
         """Return the `outputs` of a pair as bytes; images as the network takes them."""
-        key = _key(visible, thermal, outputs)
+        key = self._key(visible, thermal, state, outputs)
         program = self._programs.get(key)
         if program is None:
             if len(self._met) > KEPT:       # sizes that come and go
@@ -57,7 +57,7 @@ class Recorded:
         Call it under the autocast that frames run under. A program that does not give the same
         picture, the very same if torch runs it, is thrown away.
         """
-        key = _key(visible, thermal, outputs)
+        key = self._key(visible, thermal, state, outputs)
         if key not in self._programs:
             program = self._made(visible, thermal, state, outputs)
             # a new dictionary: frames of another thread may be looking something up
@@ -70,9 +70,10 @@ class Recorded:
                          state: State) -> None:
         """Record what MANY frames of this size have asked for, if anything; as `record`."""
         for key, count in list(self._met.items()):
-            if count >= MANY and key == _key(visible, thermal, key[-1]):
+            outputs = key[-1]
+            if count >= MANY and key == self._key(visible, thermal, state, outputs):
                 self._met.clear()
-                self.record(visible, thermal, state, key[-1])
+                self.record(visible, thermal, state, outputs)
                 return
 
     def _made(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
@@ -105,6 +106,11 @@ class Recorded:
                 return program
         return None
 
+    def _key(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
+             outputs: tuple[str, ...]) -> tuple:
+        return (tuple(visible.shape), visible.dtype, thermal.dtype,
+                self._network.variant(state, outputs), outputs)
+
     def _frame(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
                outputs: tuple[str, ...]) -> Images:
         made = self._network(visible, thermal, state, outputs)
@@ -122,7 +128,3 @@ def _same(found: torch.Tensor, wanted: torch.Tensor, nearly: bool) -> bool:
     if not nearly or found.shape != wanted.shape:
         return torch.equal(found, wanted)
     return float((found.float() - wanted.float()).abs().mean()) <= CLOSE
-
-
-def _key(visible: torch.Tensor, thermal: torch.Tensor, outputs: tuple[str, ...]) -> tuple:
-    return tuple(visible.shape), visible.dtype, thermal.dtype, outputs

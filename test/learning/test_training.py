@@ -106,9 +106,10 @@ def test_a_guidance_goes_on_with_its_vector_held(pair_root, tmp_path, small_guid
         guidance_training.train({**config, 'start_from': tmp_path / 'absent'}, tmp_path, pair_root)
 
 
-@pytest.mark.parametrize('part, losses', [('fused', {'max': 1.0}), ('visible', {'visible': 1.0}),
-                                          ('thermal', {'thermal': 1.0})])
-def test_one_output_trained_alone_leaves_the_others_as_they_are(pair_root, tmp_path, part,
+@pytest.mark.parametrize('part, wider, losses', [
+    ('fused', {}, {'max': 1.0}), ('visible', {}, {'visible': 1.0}),
+    ('thermal', {}, {'thermal': 1.0}), ('deraining', {'deraining': [8, 8]}, {'visible': 1.0})])
+def test_one_output_trained_alone_leaves_the_others_as_they_are(pair_root, tmp_path, part, wider,
                                                                 losses):
     torch.manual_seed(0)
     guidance, network = Guidance(), DgMoe(**{k: tuple(v) for k, v in NETWORK.items()},
@@ -119,17 +120,18 @@ def test_one_output_trained_alone_leaves_the_others_as_they_are(pair_root, tmp_p
     save_file(guidance.state_dict(), file, {'clip': guidance.clip_name, 'kind': 'guidance'})
     checkpoint.save(start, network.kind, network.state_dict(), guidance.state_dict(),
                     network.config, 0, guidance.clip_name)
-    config = _config('fused', network=network.config, start_from=start, frames=2, crop=64, fresh=1,
-                     reservoir=8, workers=0, steps=2, export_steps=2, warm_up=0, ema=0.0,
-                     only=part, losses=losses)
+    config = _config('fused', network={**network.config, **wider}, start_from=start, frames=2,
+                     crop=64, fresh=1, reservoir=8, workers=0, steps=2, export_steps=2,
+                     warm_up=0, ema=0.0, only=part, losses=losses)
     trained, _ = checkpoint.load(fusion_training.train(config, tmp_path / 'out', pair_root, file))
     before, _ = checkpoint.load(start)
     pair = torch.rand(1, 3, 32, 32), torch.rand(1, 1, 32, 32)
     with torch.no_grad():
-        made = [net(*pair, net.route(torch.ones(1, 512)), ('fused', 'visible', 'thermal'))
+        made = [net(*pair, net.route(torch.ones(1, 512)), OUTPUTS)
                 for net in (before, trained)]
+    changed = 'visible' if part == 'deraining' else part
     for name in OUTPUTS:
-        assert torch.equal(*(x.unpacked(name) for x in made)) == (name != part)
+        assert torch.equal(*(x.unpacked(name) for x in made)) == (name != changed)
     with pytest.raises(TrainingError, match='only: mosaic'):
         fusion_training.train({**config, 'only': 'mosaic'}, tmp_path / 'no', pair_root, file)
 

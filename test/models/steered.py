@@ -19,7 +19,7 @@ def pair(seed: int, height: int = 64, width: int = 96) -> tuple[torch.Tensor, to
 
 def network_of(kind: str) -> DgMoe | TgEcnet:
     torch.manual_seed(0)
-    network = DgMoe((8, 16)) if kind == 'dgmoe' else TgEcnet(**SMALL)
+    network = DgMoe((8, 16), deraining=(8, 8)) if kind == 'dgmoe' else TgEcnet(**SMALL)
     for parameter in network.parameters():      # fresh heads would change nothing
         torch.nn.init.normal_(parameter, std=0.05)
     return network.eval().requires_grad_(False)

@@ -5,17 +5,19 @@ import pytest
 import torch
 
 from degfusion_ros.models.dgmoe import DgMoe, PARTS
+from degfusion_ros.models.enhancement import JUDGED
 from degfusion_ros.models.guidance import VECTOR_SIZE
+from degfusion_ros.models.labels import VISIBLE_LABELS
 from degfusion_ros.models.network import OUTPUTS
 
-SMALL = {'widths': (8, 8, 16, 16)}
+SMALL = {'widths': (8, 8, 16, 16), 'deraining': (8, 8, 16)}
 
 
 @pytest.fixture(scope='module')
 def network() -> DgMoe:
     torch.manual_seed(0)
     network = DgMoe(**SMALL).eval()
-    for head in network.heads.values():
+    for head in (*network.heads.values(), network.deraining.head):
         torch.nn.init.normal_(head.weight, std=0.1)
     return network
 
@@ -138,3 +140,27 @@ def test_only_what_an_output_needs_is_folded(network):
     assert set(state) == {'judged', 'visible_encoder', 'thermal_encoder', 'visible'}
     whole = network(*_pair(), network.route(vector), ('visible',)).unpacked('visible')
     assert network(*_pair(), state, ('visible',)).unpacked('visible').shape == whole.shape
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('judged, changed', [
+    ({}, False), ({'rain': 0.6}, True), ({'rain': 0.6, 'noise': 0.4}, False)])
+def test_deraining_changes_the_restored_visible_image_alone_and_in_rain_alone(judged, changed):
+    torch.manual_seed(0)
+    plain = DgMoe(SMALL['widths']).eval()
+    for head in plain.heads.values():
+        torch.nn.init.normal_(head.weight, std=0.1)
+    rainy = DgMoe(**SMALL).eval()
+    rainy.load_state_dict(plain.state_dict(), strict=False)
+    torch.nn.init.normal_(rainy.deraining.head.weight, std=0.1)
+    pair, vector = _pair(), torch.randn(1, VECTOR_SIZE)
+    vector[:, :JUDGED] = 0
+    for label, severity in judged.items():
+        vector[:, VISIBLE_LABELS.index(label)] = 2 * severity
+    before, after = (n(*pair, n.route(vector), OUTPUTS) for n in (plain, rainy))
+    for name in OUTPUTS:
+        same = torch.equal(before.unpacked(name), after.unpacked(name))
+        assert same == (name != 'visible' or not changed)
+    if changed:     # the network of its own, and nothing else
+        image = pair[0].float() / (255 if pair[0].dtype == torch.uint8 else 1)
+        torch.testing.assert_close(after.unpacked('visible'), image + rainy.deraining(image))

@@ -8,6 +8,7 @@ import torch
 
 from degfusion_ros.models import engine
 from degfusion_ros.models.dgmoe import DgMoe
+from degfusion_ros.models.labels import VISIBLE_LABELS
 
 ALL = ('fused', 'visible', 'thermal')
 SIZE = (32, 64)
@@ -16,8 +17,9 @@ SIZE = (32, 64)
 @pytest.fixture(scope='module')
 def network():
     torch.manual_seed(0)
-    network = DgMoe((8, 8, 8, 8))
-    for heads in network.heads.values():    # a fresh head changes nothing: make it tell
+    network = DgMoe((8, 8, 8, 8), deraining=(8, 8))
+    # a fresh head changes nothing: make it tell
+    for heads in (*network.heads.values(), network.deraining.head):
         for weight in heads.parameters():
             torch.nn.init.normal_(weight, std=0.1)
     return network.eval().requires_grad_(False)
@@ -60,6 +62,20 @@ def test_a_refresh_steers_without_a_new_session(network, exported):
         seen.append(found.unpacked('fused'))
     assert exported._session(SIZE)[0] is session
     assert not torch.allclose(seen[0], seen[1]), 'the gate state has no effect'
+
+
+def test_a_session_of_dry_frames_serves_rainy_ones(network, exported):
+    images, seen = _images(3), []
+    session = exported._session(SIZE)[0]
+    for rain in (0.0, 0.8):
+        vector = torch.zeros(1, 512)
+        vector[:, VISIBLE_LABELS.index('rain')] = 2 * rain
+        expected, found = _both(network, exported, vector, ('visible',), images)
+        assert torch.allclose(found.unpacked('visible'), expected.unpacked('visible'), atol=1e-4)
+        vector[:, VISIBLE_LABELS.index('rain')] = 2 * 0.06      # still dry
+        expected, _ = _both(network, exported, vector, ('visible',), images)
+        seen.append((found.unpacked('visible') - expected.unpacked('visible')).abs().max())
+    assert exported._session(SIZE)[0] is session and seen[1] > 0.01
 
 
 def test_bytes_and_unit_range_mean_the_same_picture(network, exported):

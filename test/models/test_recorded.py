@@ -6,7 +6,9 @@ from steered import network_of, OUTPUTS, pair, steer
 import torch
 
 from degfusion_ros.models import recorded
+from degfusion_ros.models.deraining import Deraining
 from degfusion_ros.models.dgmoe import DgMoe
+from degfusion_ros.models.labels import VISIBLE_LABELS
 from degfusion_ros.models.recorded import Recorded
 
 
@@ -39,6 +41,31 @@ def test_only_what_was_recorded_runs_as_a_program(monkeypatch):
         image, = frames(*images, state, outputs)
         assert image.shape[1:3] == images[1].shape[2:]
     assert len(calls) == 2
+
+
+@torch.inference_mode()
+def test_rain_is_another_program_but_for_the_fused_image(monkeypatch):
+    network = network_of('dgmoe')
+    plain, frames, states = Recorded(network), Recorded(network), []
+    for rain in (0.0, 1.6):
+        vector = torch.zeros(1, 512)
+        vector[:, VISIBLE_LABELS.index('rain')] = rain
+        states.append(network.steer(vector, None, None, torch.float32))
+    assert frames.record(*pair(0), states[0], ('fused',))
+    for state in states:
+        assert frames.record(*pair(0), state, OUTPUTS)
+    wanted = [plain(*pair(1), state, OUTPUTS) for state in states]
+    seen, calls = [], []
+    derain = Deraining.forward
+    monkeypatch.setattr(Deraining, 'forward', lambda *a: seen.append(1) or derain(*a))
+    for state in states:
+        plain(*pair(1), state, OUTPUTS)
+    assert len(seen) == 1, 'derained though it is dry'
+    monkeypatch.setattr(DgMoe, 'forward', lambda *a: calls.append(1))
+    for state, images in zip(states, wanted):
+        assert all(map(torch.equal, frames(*pair(1), state, OUTPUTS), images))
+        frames(*pair(1), state, ('fused',))
+    assert not calls
 
 
 @torch.inference_mode()

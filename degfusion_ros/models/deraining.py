@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A deraining network of its own, for frames with which nothing but rain is wrong: ours, no paper's.
+
+A streak is a pixel or two wide. The fusion network's cells of 4x4 pixels tell it from a leaf only
+by what they learnt of textures under every other degradation, too; this one works at half the
+resolution, on rain alone. Only who asks for the restored visible image pays for it, and only while
+it rains.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from degfusion_ros.models.enhancement import FACTOR, FAINTEST
+from degfusion_ros.models.labels import VISIBLE_LABELS
+from degfusion_ros.models.network import pack, Sum, unit
+
+WIDTHS = 40, 64, 96, 96
+HALF = 2                            # pixels a side of what becomes channels
+_RAIN = VISIBLE_LABELS.index('rain')
+_LEAST = 0.06                       # severity up to which it is dry
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around a leaky ReLU, and a way past them; keeps the shape."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """B x C x H x W to the same."""
+        return x + self.second(functional.leaky_relu(self.first(x), 0.1))
+
+
+class Deraining(nn.Module):
+    """
+    A plain U-Net from RGB to what rain added to it, four levels from half the resolution on.
+
+    It starts by changing nothing.
+    """
+
+    multiple = HALF * 2 ** (len(WIDTHS) - 1)
+
+    def __init__(self, widths: tuple[int, ...] = WIDTHS):
+        super().__init__()
+        numbers = 3 * HALF ** 2
+        pairs = list(zip(widths, widths[1:]))
+        self.open = nn.Conv2d(numbers, widths[0], 3, padding=1)
+        self.encoder = nn.ModuleList(nn.Sequential(Residual(c), Residual(c)) for c in widths)
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
+        self.ups = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in pairs)
+        self.decoder = nn.ModuleList(Residual(a) for a, _ in pairs)
+        self.head = nn.Conv2d(widths[0], numbers, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """B x 3 x H x W in 0..1 to the change of it; H and W are multiples of `multiple`."""
+        x, levels = self.open(functional.pixel_unshuffle(image - 0.5, HALF)), []
+        for i, blocks in enumerate(self.encoder):
+            x = blocks(x)
+            if i < len(self.downs):
+                levels.append(x)
+                x = self.downs[i](x)
+        for i in reversed(range(len(levels))):
+            x = self.decoder[i](functional.pixel_shuffle(self.ups[i](x), 2) + levels[i])
+        return functional.pixel_shuffle(self.head(x), HALF)
+
+
+def rain_alone(judged: torch.Tensor) -> torch.Tensor:
+    """Return how far rain is all that is wrong, 0..1, of severities N x 10."""
+    others = torch.cat([judged[:, :_RAIN], judged[:, _RAIN + 1:len(VISIBLE_LABELS)]], dim=1)
+    return _there(judged[:, _RAIN], _LEAST) * (1 - _there(others.amax(dim=1), 0.5 * FAINTEST))
+
+
+def _there(severity: torch.Tensor, least: float) -> torch.Tensor:
+    return ((severity - least) / (FAINTEST - least)).clamp(0, 1)
+
+
+def derained(deraining: Deraining, image: torch.Tensor, restored: Sum,
+             judged: torch.Tensor) -> Sum:
+    """
+    Let the deraining network's picture take the place of `restored`, as far as it rains alone.
+
+    `image` is B x 3 x H x W, bytes or 0..1, `restored` a change of it by cells; `judged` (F x 10)
+    the severities of each of F equal runs of images.
+    """
+    change = deraining(unit(image, deraining.head.weight.dtype))
+    share = rain_alone(judged).repeat_interleave(len(image) // len(judged), dim=0)
+    cells = torch.lerp(restored.change.float(), pack(change, FACTOR).float(),
+                       share.view(-1, 1, 1, 1))
+    return Sum(restored.picture, cells)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The deraining network: nothing at first, far-sighted, and in charge in rain alone."""
+
+import pytest
+import torch
+
+from degfusion_ros.models.deraining import derained, Deraining, rain_alone
+from degfusion_ros.models.labels import VISIBLE_LABELS
+from degfusion_ros.models.network import pack, Sum, unit
+
+
+@pytest.fixture
+def deraining() -> Deraining:
+    torch.manual_seed(0)
+    return Deraining((8, 8, 12)).eval().requires_grad_(False)
+
+
+def _judged(**severities: float) -> torch.Tensor:
+    judged = torch.zeros(1, 10)
+    for label, severity in severities.items():
+        judged[:, VISIBLE_LABELS.index(label)] = severity
+    return judged
+
+
+def test_it_starts_by_changing_nothing(deraining):
+    made = deraining(torch.rand(2, 3, 16, 24))
+    assert made.shape == (2, 3, 16, 24) and not made.any()
+
+
+def test_a_pixel_sees_its_surroundings(deraining):
+    torch.nn.init.normal_(deraining.head.weight, std=0.1)
+    image = torch.rand(1, 3, 64, 64)
+    before = deraining(image)
+    image[..., 32, 50] += 1.0
+    moved = (deraining(image) - before).abs().amax(dim=(0, 1))
+    assert moved[32, 32] > 1e-9 and moved[32, 50] > moved[32, 32]
+
+
+def test_a_drizzle_is_derained_a_little_and_what_has_other_faults_not_at_all():
+    for severity, share in ((0.02, 0.0), (0.06, 0.0), (0.18, 0.5), (0.3, 1.0), (0.9, 1.0)):
+        torch.testing.assert_close(rain_alone(_judged(rain=severity)), torch.tensor([share]))
+    for other in set(VISIBLE_LABELS) - {'rain'}:
+        assert rain_alone(_judged(rain=0.8, **{other: 0.3})) == 0
+        assert rain_alone(_judged(rain=0.8, **{other: 0.1})) == 1
+        assert 0 < rain_alone(_judged(rain=0.8, **{other: 0.22})) < 1
+
+
+def test_each_frame_of_a_batch_has_its_own_share(deraining):
+    torch.nn.init.normal_(deraining.head.weight, std=0.1)
+    image = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
+    restored = Sum(pack(image, 4), torch.rand(4, 48, 4, 4))
+    made = derained(deraining, image, restored, torch.cat([_judged(), _judged(rain=0.5)]))
+    assert torch.equal(made.change[:2], restored.change[:2])
+    torch.testing.assert_close(made.change[2:], pack(deraining(unit(image[2:])), 4))
