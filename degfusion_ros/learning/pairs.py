@@ -80,7 +80,7 @@ class DegradedStream(IterableDataset):
     with crops > 0 also `degraded` and `clean`, crops x 4 x size x size (RGB, thermal), `warm`,
     crops x 2 x size x size (see warm_targets), the whole degraded frame's `statistics` (14,), and
     its luminance and the clean one's in `cells`, 2 x 48 x 64 in 0..1. With `mostly`, labels of
-    visible images, most samples have one of them, and of these a share of `alone` nothing else.
+    visible images, most samples have one of them; a share of `alone` these alone, or nothing.
     """
 
     def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], seed: int, crops: int = 0,
@@ -127,18 +127,26 @@ class DegradedStream(IterableDataset):
         return sample
 
     def _condition(self, rng: np.random.Generator) -> conditions.Condition:
+        if rng.random() < self.alone:
+            return self._alone(rng)
         if self.mostly and rng.random() < MOSTLY:
             drawn = conditions.draw(rng)
             while not self.mostly & set(drawn.visible):
                 drawn = conditions.draw(rng)
-            if rng.random() < self.alone:
-                return replace(drawn, visible={label: severity for label, severity
-                                               in drawn.visible.items() if label in self.mostly})
         elif rng.random() < UNDEGRADED:
             return conditions.Condition()
         else:
             drawn = conditions.draw(rng)
         return conditions.with_faint_noise(drawn, rng)
+
+    def _alone(self, rng: np.random.Generator) -> conditions.Condition:
+        if rng.random() < UNDEGRADED:
+            return conditions.Condition()
+        drawn = conditions.draw(rng)
+        while not self.mostly & set(drawn.visible):
+            drawn = conditions.draw(rng)
+        return replace(drawn, visible={label: severity for label, severity
+                                       in drawn.visible.items() if label in self.mostly})
 
 
 def augment(visible: np.ndarray, thermal: np.ndarray, smallest: int,

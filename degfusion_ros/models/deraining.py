@@ -17,6 +17,7 @@ from degfusion_ros.models.labels import VISIBLE_LABELS
 from degfusion_ros.models.network import pack, Sum, unit
 
 WIDTHS = 40, 64, 96, 96
+SHARE = 0.9         # of the restored image; two that err in ways of their own err less together
 HALF = 2                            # pixels a side of what becomes channels
 _RAIN = VISIBLE_LABELS.index('rain')
 _LEAST = 0.06                       # severity up to which it is dry
@@ -83,7 +84,7 @@ def _there(severity: torch.Tensor, least: float) -> torch.Tensor:
 def derained(deraining: Deraining, image: torch.Tensor, restored: Sum,
              judged: torch.Tensor) -> Sum:
     """
-    Let the deraining network's picture take the place of `restored`, as far as it rains alone.
+    Let the deraining network's picture take the place of `restored`, nearly, if it rains alone.
 
     `image` is B x 3 x H x W, bytes or 0..1, `restored` a change of it by cells; `judged` (F x 10)
     the severities of each of F equal runs of images.
@@ -91,5 +92,5 @@ def derained(deraining: Deraining, image: torch.Tensor, restored: Sum,
     change = deraining(unit(image, deraining.head.weight.dtype))
     share = rain_alone(judged).repeat_interleave(len(image) // len(judged), dim=0)
     cells = torch.lerp(restored.change.float(), pack(change, FACTOR).float(),
-                       share.view(-1, 1, 1, 1))
+                       SHARE * share.view(-1, 1, 1, 1))
     return Sum(restored.picture, cells)

@@ -50,6 +50,16 @@ def test_most_samples_have_the_label_asked_for():
         DegradedStream([], seed=0, mostly=['hail'])
 
 
+def test_samples_may_have_the_label_asked_for_alone_or_nothing():
+    stream = DegradedStream([(np.full((64, 64, 3), 90, np.uint8), np.eye(64, dtype=np.uint8))],
+                            seed=0, mostly=['rain'], alone=1.0)
+    rng = np.random.default_rng(0)
+    found = np.array([stream.sample(rng)['severity'][:len(VISIBLE_LABELS)].numpy() > 0
+                      for _ in range(60)])
+    rain = VISIBLE_LABELS.index('rain')
+    assert not np.delete(found, rain, axis=1).any() and 0.75 < found[:, rain].mean() < 1
+
+
 def test_what_is_judged_is_a_frame_nearly_the_same():
     rng, frame = np.random.default_rng(0), np.arange(100 * 120 * 3).reshape(100, 120, 3)
     heat, sizes = frame[..., 0], set()

@@ -4,7 +4,7 @@
 import pytest
 import torch
 
-from degfusion_ros.models.deraining import derained, Deraining, rain_alone
+from degfusion_ros.models.deraining import derained, Deraining, rain_alone, SHARE
 from degfusion_ros.models.labels import VISIBLE_LABELS
 from degfusion_ros.models.network import pack, Sum, unit
 
@@ -51,4 +51,5 @@ def test_each_frame_of_a_batch_has_its_own_share(deraining):
     restored = Sum(pack(image, 4), torch.rand(4, 48, 4, 4))
     made = derained(deraining, image, restored, torch.cat([_judged(), _judged(rain=0.5)]))
     assert torch.equal(made.change[:2], restored.change[:2])
-    torch.testing.assert_close(made.change[2:], pack(deraining(unit(image[2:])), 4))
+    wanted = (1 - SHARE) * restored.change[2:] + SHARE * pack(deraining(unit(image[2:])), 4)
+    torch.testing.assert_close(made.change[2:], wanted)
