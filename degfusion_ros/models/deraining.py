@@ -21,6 +21,9 @@ SHARE = 0.9         # of the restored image; two that err in ways of their own e
 HALF = 2                            # pixels a side of what becomes channels
 _RAIN = VISIBLE_LABELS.index('rain')
 _LEAST = 0.06                       # severity up to which it is dry
+# severities of the other labels from which on they count, and count in full
+_CLEAR = {label: (0.15, 0.3) for label in VISIBLE_LABELS if label != 'rain'}
+_CLEAR['fog'] = 0.2, 0.45           # the veil of far drops reads like thin fog
 
 
 class Residual(nn.Module):
@@ -73,12 +76,14 @@ class Deraining(nn.Module):
 
 def rain_alone(judged: torch.Tensor) -> torch.Tensor:
     """Return how far rain is all that is wrong, 0..1, of severities N x 10."""
-    others = torch.cat([judged[:, :_RAIN], judged[:, _RAIN + 1:len(VISIBLE_LABELS)]], dim=1)
-    return _there(judged[:, _RAIN], _LEAST) * (1 - _there(others.amax(dim=1), 0.5 * FAINTEST))
+    share = _there(judged[:, _RAIN], _LEAST, FAINTEST)
+    for label, limits in _CLEAR.items():
+        share = share * (1 - _there(judged[:, VISIBLE_LABELS.index(label)], *limits))
+    return share
 
 
-def _there(severity: torch.Tensor, least: float) -> torch.Tensor:
-    return ((severity - least) / (FAINTEST - least)).clamp(0, 1)
+def _there(severity: torch.Tensor, least: float, full: float) -> torch.Tensor:
+    return ((severity - least) / (full - least)).clamp(0, 1)
 
 
 def derained(deraining: Deraining, image: torch.Tensor, restored: Sum,
