@@ -20,6 +20,7 @@ from degfusion_ros.learning.guidance_training import GuidanceTask
 from degfusion_ros.learning.loop import cosine, Loop, TrainingError
 from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import DgMoe
+from degfusion_ros.models.enhancement import JUDGED
 from degfusion_ros.models.guidance import Guidance
 from degfusion_ros.models.labels import LABELS, VISIBLE_LABELS
 from degfusion_ros.models.network import OUTPUTS
@@ -127,8 +128,10 @@ def test_one_output_trained_alone_leaves_the_others_as_they_are(pair_root, tmp_p
     before, _ = checkpoint.load(start)
     pair = torch.rand(1, 3, 32, 32), torch.rand(1, 1, 32, 32)
     with torch.no_grad():
-        made = [net(*pair, net.route(torch.ones(1, 512)), OUTPUTS)
-                for net in (before, trained)]
+        vector = torch.ones(1, 512)
+        vector[:, :JUDGED] = 0
+        vector[:, VISIBLE_LABELS.index('rain')] = 1.0
+        made = [net(*pair, net.route(vector), OUTPUTS) for net in (before, trained)]
     changed = 'visible' if part == 'deraining' else part
     for name in OUTPUTS:
         assert torch.equal(*(x.unpacked(name) for x in made)) == (name != changed)
