@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from degfusion_ros.models.dgmoe import PARTS
+from degfusion_ros.models.dgmoe import DRY, PARTS
 from degfusion_ros.models.experts import DGME, Folded, Router
 from degfusion_ros.models.layers import conv_add, conv_relu
 
@@ -36,7 +36,7 @@ def in_form(network: nn.Module, form: str, dtype: torch.dtype) -> nn.Module:
             network.set_submodule(name, wrap(block, dtype))
     network.recordable = form == 'dense'    # which experts run is decided in every frame
     network.decide = (lambda *given: _routes(network, *given)) if form == 'routed' else \
-        (lambda vector, *given: {'judged': network.judged(vector), **{
+        (lambda vector, *given: {**_told(network, vector), **{
             part: [torch.empty(0)] * len(routers) for part, routers in network.routers.items()}})
     return network
 
@@ -85,4 +85,9 @@ def _routes(network: nn.Module, vector: torch.Tensor,
     state = network.state(vector.float()).to(dtype)
     routes = {part: [_Route(router, vector, state, PARTS[part]) for router in routers]
               for part, routers in network.routers.items()}
-    return {'judged': network.judged(vector), **routes}
+    return {**_told(network, vector), **routes}
+
+
+def _told(network: nn.Module, vector: torch.Tensor) -> dict[str, object]:
+    judged = network.judged(vector)
+    return {'judged': judged, DRY: network.dry(judged)}     # derained when the folded form is

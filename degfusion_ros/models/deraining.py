@@ -46,8 +46,6 @@ class Deraining(nn.Module):
     It starts by changing nothing.
     """
 
-    multiple = HALF * 2 ** (len(WIDTHS) - 1)
-
     def __init__(self, widths: tuple[int, ...] = WIDTHS):
         super().__init__()
         numbers = 3 * HALF ** 2
@@ -62,7 +60,7 @@ class Deraining(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """B x 3 x H x W in 0..1 to the change of it; H and W are multiples of `multiple`."""
+        """B x 3 x H x W in 0..1 to the change of it; H and W are multiples of 2^levels."""
         x, levels = self.open(functional.pixel_unshuffle(image - 0.5, HALF)), []
         for i, blocks in enumerate(self.encoder):
             x = blocks(x)

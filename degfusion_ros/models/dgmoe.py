@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from degfusion_ros.models.blocks import ConvBlock, TransformerBlock
 from degfusion_ros.models.colour import Colour
-from degfusion_ros.models.deraining import derained, Deraining, rain_alone
+from degfusion_ros.models.deraining import derained, Deraining, HALF, rain_alone
 from degfusion_ros.models.enhancement import (
     Enhanced,
     FACTOR,
@@ -65,6 +65,9 @@ class DgMoe(FusionNetwork):
         self.config = {'widths': list(widths), 'plain': list(plain), 'decoder': list(decoder),
                        'deraining': list(deraining)}
         self.multiple = FACTOR * 2 ** (len(widths) - 1)
+        if HALF * 2 ** (len(deraining) - 1) > self.multiple:
+            raise ValueError(f'deraining {list(deraining)}: too many levels for widths '
+                             f'{list(widths)}; give at most {len(widths) + 1}')
         self.enhance_visible, self.enhance_thermal = VisibleEnhancement(), ThermalEnhancement()
         self.colour = Colour(FACTOR)
         # the camera's own picture too: what PKDM clips is lost in its own
@@ -137,8 +140,12 @@ class DgMoe(FusionNetwork):
         state = {part: folded if part == 'judged' else
                  [Folded(*(_static(t, dtype) for t in f)) for f in folded]
                  for part, folded in self.route(gate).items()}
-        wet = self.deraining is not None and bool((rain_alone(state['judged']) > 0).any())
-        return {**state, DRY: [] if wet else [[]]}
+        return {**state, DRY: self.dry(state['judged'])}
+
+    def dry(self, judged: torch.Tensor) -> list:
+        """Return what a State says at DRY for severities N x 10: empty if a frame is derained."""
+        wet = self.deraining is not None and bool((rain_alone(judged) > 0).any())
+        return [] if wet else [[]]
 
     def variant(self, state: State, outputs: tuple[str, ...]) -> Hashable:
         """Tell frames that are to be derained from frames that are not."""

@@ -167,3 +167,9 @@ def test_deraining_changes_the_restored_visible_image_alone_and_in_rain_alone(ju
         wanted = (1 - SHARE) * before.unpacked('visible') + SHARE * (
             image + rainy.deraining(image))
         torch.testing.assert_close(after.unpacked('visible'), wanted)
+
+
+def test_a_deraining_network_too_deep_for_the_network_is_refused():
+    DgMoe((8, 8), deraining=(8, 8, 8))
+    with pytest.raises(ValueError, match='deraining .* at most 3'):
+        DgMoe((8, 8), deraining=(8, 8, 8, 8))
