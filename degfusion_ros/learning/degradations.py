@@ -113,7 +113,7 @@ def _threads(shape: tuple[int, int], density: float, length: float, angle: float
 
 def rain(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """
-    Add bright streaks of one slant, and a thin veil of far drops.
+    Add streaks of one slant, most of them bright, and a thin veil of far drops.
 
     The shutter's time and the lens decide between soft drops and dashes of two distances and long
     threads a pixel thin; severity, how much of the frame they cover and how much they hide.
@@ -145,7 +145,9 @@ def rain(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarr
     veil = min(2 * severity, 1.0) * rng.uniform(0, 0.22)        # of drops too far to be streaks
     # streaks mirror the brightest of the sky, the veil what there is on average
     wet = rgb * (1 - veil) + veil * light * rng.uniform(0.5, 1)
-    return (wet + layer * np.maximum(light - wet * rng.uniform(0.3, 1), 0)).clip(0, 1)
+    # drops add light to what is behind them, or hide it: before a bright sky they may be darker
+    lit = np.maximum(light - wet * rng.uniform(0.3, 1), 0) if rng.random() < 0.5 else light - wet
+    return (wet + layer * lit).clip(0, 1)
 
 
 def low_light(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:

@@ -72,7 +72,8 @@ def test_rain_comes_in_dashes_and_in_threads_but_covers_as_much():
 def test_rain_is_of_threads_a_pixel_or_two_wide_or_of_soft_drops():
     grey, thin, steep = np.full((240, 240, 3), 0.3, np.float32), [], []
     for seed in range(40):
-        streaks = (_apply('rain', grey, 0.25, seed).mean(axis=2) > 0.4).astype(np.uint8)
+        wet = _apply('rain', grey, 0.25, seed).mean(axis=2)
+        streaks = (wet > np.median(wet) + 0.05).astype(np.uint8)
         stats = cv2.connectedComponentsWithStats(streaks)[2][1:]
         long = stats[stats[:, cv2.CC_STAT_HEIGHT] > 10]
         if len(long) > 5:
@@ -96,6 +97,13 @@ def test_rains_veil_is_at_times_darker_than_the_scene_and_at_times_lighter():
     grey = np.full((120, 120, 3), 0.5, np.float32)
     between = [np.median(_apply('rain', grey, 0.5, seed)) - 0.5 for seed in range(30)]
     assert min(between) < -0.01 and max(between) > 0.02
+
+
+def test_streaks_before_a_bright_sky_are_at_times_darker_than_it():
+    sky = np.full((120, 120, 3), 0.95, np.float32)
+    wet = [_apply('rain', sky, 0.6, seed) for seed in range(30)]
+    darker = [np.median(x) - np.percentile(x, 1) > 0.05 for x in wet]
+    assert 3 < sum(darker) < 27
 
 
 def test_dark_and_weak_frames_are_grainy_more_often_than_not():
