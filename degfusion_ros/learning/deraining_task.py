@@ -12,7 +12,9 @@ class DerainingTask(nn.Module):
     """
     The deraining network and its losses, called as FusionTask is.
 
-    It is taught alone: the share that it has of a restored image hangs on the guidance.
+    It is taught alone: the share that it has of a restored image hangs on the guidance. Every step
+    sees its crops mirrored either way, and in colours that change places: it learns some hundred
+    scenes by heart else, and then spoils what little rain has left whole.
     """
 
     def __init__(self, network: DgMoe, weights: dict[str, float]):
@@ -24,8 +26,17 @@ class DerainingTask(nn.Module):
         """Return named losses of the visible crops of `batch`."""
         bad, clean = (batch[k].flatten(0, 1)[:, :3].float().div(255).contiguous(
             memory_format=torch.channels_last) for k in ('degraded', 'clean'))
+        bad, clean = _another_way(bad, clean)
         made = bad + self.network.deraining(bad)
         with torch.autocast(bad.device.type, enabled=False):
             return losses.weighted({
                 'visible': lambda: losses.restoration_loss(made.float(), clean),
                 'visible_db': lambda: losses.decibel_loss(made.float(), clean)}, self.weights)
+
+
+def _another_way(*images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Mirror images B x 3 x H x W and exchange their colours, all alike: rain is grey and falls."""
+    colours = torch.randperm(3).to(images[0].device)
+    mirrored = [side for side in (2, 3) if torch.rand(()) < 0.5]
+    return tuple(x[:, colours].flip(mirrored).contiguous(memory_format=torch.channels_last)
+                 for x in images)
