@@ -24,9 +24,8 @@ class DerainingTask(nn.Module):
     def forward(self, batch: dict[str, torch.Tensor], many: dict[str, torch.Tensor],
                 ) -> dict[str, torch.Tensor]:
         """Return named losses of the visible crops of `batch`."""
-        bad, clean = (batch[k].flatten(0, 1)[:, :3].float().div(255).contiguous(
-            memory_format=torch.channels_last) for k in ('degraded', 'clean'))
-        bad, clean = _another_way(bad, clean)
+        bad, clean = _another_way(*(batch[k].flatten(0, 1)[:, :3].float().div(255)
+                                    for k in ('degraded', 'clean')))
         made = bad + self.network.deraining(bad)
         with torch.autocast(bad.device.type, enabled=False):
             return losses.weighted({
