@@ -17,7 +17,8 @@ from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import DgMoe, PARTS
 from degfusion_ros.models.enhancement import FACTOR, FAINTEST, STATISTICS
 from degfusion_ros.models.experts import balance_loss, mutual_information
-from degfusion_ros.models.network import OUTPUTS, pack
+from degfusion_ros.models.network import OUTPUTS
+from degfusion_ros.models.packing import pack
 from degfusion_ros.models.tg_ecnet import TgEcnet
 from degfusion_ros.models.tone import toned, top
 

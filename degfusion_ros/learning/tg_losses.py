@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from degfusion_ros.learning import losses
 from degfusion_ros.models.labels import LABELS
-from degfusion_ros.models.network import unpack
+from degfusion_ros.models.packing import unpack
 from degfusion_ros.models.tg_colour import join
 from degfusion_ros.models.tg_ecnet import TgEcnet
 from degfusion_ros.models.tg_experts import balance_loss, Gated

@@ -22,6 +22,7 @@ from torch.utils import _pytree as pytree
 
 from degfusion_ros.models.layers import portable
 from degfusion_ros.models.network import FusionNetwork
+from degfusion_ros.models.packing import pack_array, Packed, unpack_array
 
 Images = tuple[torch.Tensor, ...]
 CLOSE = 1.0     # levels of 255, on average: bfloat16 has 8 bits, and rounds where torch does not
@@ -60,8 +61,11 @@ class _Frame(nn.Module):
     def forward(self, visible: torch.Tensor, thermal: torch.Tensor,
                 *leaves: torch.Tensor) -> Images:
         state = pytree.tree_unflatten([x.float() for x in leaves], self.structure)
-        made = self.network(visible.permute(0, 3, 1, 2), thermal, state, self.outputs)
-        return tuple(made.bytes(name) for name in self.outputs)
+        pair = [x.permute(0, 3, 1, 2) for x in (visible, thermal)]
+        if self.network.factor > 1:
+            pair = [Packed(x, self.network.factor) for x in pair]
+        made = self.network(*pair, state, self.outputs)
+        return tuple(made.packed_bytes(name).permute(0, 2, 3, 1) for name in self.outputs)
 
 
 class Compiler:
@@ -84,38 +88,44 @@ class Compiler:
         the network takes them, and returns its outputs' bytes, B x H x W x 3 or 1.
         """
         leaves, structure = pytree.tree_flatten(state)
-        given = (visible.permute(0, 2, 3, 1), thermal, *leaves)
+        # packed and unpacked by NumPy, which is faster at it
+        cells = tuple(_cells(x, self._network.factor) for x in (visible, thermal))
+        given = (*map(torch.from_numpy, cells), *leaves)
         with torch.inference_mode(False), torch.no_grad(), portable(self._dtype), \
                 torch.autocast('cpu', enabled=False), warnings.catch_warnings():
             warnings.simplefilter('ignore')     # of sizes that become constants, as meant
             model = _converted(_Frame(self._network, structure, outputs),
                                tuple(x.clone(memory_format=torch.contiguous_format)
                                      for x in given))
-        return _Program(self._core.compile_model(model, 'CPU', self._options))
+        return _Program(self._core.compile_model(model, 'CPU', self._options), cells,
+                        self._network.factor)
 
 
 class _Program:
-    def __init__(self, compiled: object):
+    def __init__(self, compiled: object, cells: tuple[np.ndarray, ...], factor: int):
+        self._cells, self._factor = cells, factor       # of an image each; written at every frame
         self._request = compiled.create_infer_request()
         self._count = len(compiled.outputs)
         self._state: tuple[torch.Tensor, ...] = ()
         self._held: dict[int, np.ndarray] = {}
         self._openvino = openvino()
         self._running = threading.Lock()
+        for i, array in enumerate(cells):
+            self._set(i, torch.from_numpy(array))
 
     def __call__(self, visible: torch.Tensor, thermal: torch.Tensor,
                  *leaves: torch.Tensor) -> Images:
         with self._running:     # one set of buffers
-            self._set(0, visible.permute(0, 2, 3, 1))
-            self._set(1, thermal)
+            for image, cells in zip((visible, thermal), self._cells):
+                pack_array(_pixels(image), self._factor, cells)
             if len(leaves) != len(self._state) or \
                     any(new is not old for new, old in zip(leaves, self._state)):
                 for i, leaf in enumerate(leaves, start=2):
                     self._set(i, leaf)
                 self._state = leaves
             self._request.infer()
-            return tuple(torch.from_numpy(self._request.get_output_tensor(i).data.copy())
-                         for i in range(self._count))
+            return tuple(torch.from_numpy(unpack_array(self._request.get_output_tensor(i).data,
+                                                       self._factor)) for i in range(self._count))
 
     def _set(self, index: int, tensor: torch.Tensor) -> None:
         ov, tensor, kind = self._openvino, tensor.contiguous(), None
@@ -126,6 +136,17 @@ class _Program:
             index, ov.Tensor(array, shared_memory=True) if kind is None else
             ov.Tensor(array, ov.Shape(array.shape), kind))
         self._held[index] = array       # the request only points at it
+
+
+def _pixels(image: torch.Tensor) -> np.ndarray:
+    return image.permute(0, 2, 3, 1).contiguous().numpy(force=True)
+
+
+def _cells(image: torch.Tensor, factor: int) -> np.ndarray:
+    b, c, h, w = image.shape
+    cells = np.empty((b, h // factor, w // factor, factor ** 2 * c), _pixels(image).dtype)
+    pack_array(_pixels(image), factor, cells)
+    return cells
 
 
 def _converted(frame: nn.Module, given: tuple[torch.Tensor, ...]) -> object:

@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from degfusion_ros.models.enhancement import FACTOR, FAINTEST
 from degfusion_ros.models.labels import VISIBLE_LABELS
-from degfusion_ros.models.network import pack, Sum, unit
+from degfusion_ros.models.network import Sum, unit
+from degfusion_ros.models.packing import Image, pack, pixels
 
 WIDTHS = 40, 64, 96, 96
 SHARE = 0.9         # of the restored image; two that err in ways of their own err less together
@@ -84,16 +85,16 @@ def _there(severity: torch.Tensor, least: float, full: float) -> torch.Tensor:
     return ((severity - least) / (full - least)).clamp(0, 1)
 
 
-def derained(deraining: Deraining, image: torch.Tensor, restored: Sum,
+def derained(deraining: Deraining, image: Image, restored: Sum,
              judged: torch.Tensor) -> Sum:
     """
     Let the deraining network's picture take the place of `restored`, nearly, if it rains alone.
 
-    `image` is B x 3 x H x W, bytes or 0..1, `restored` a change of it by cells; `judged` (F x 10)
-    the severities of each of F equal runs of images.
+    `image` is B x 3 x H x W, bytes or 0..1, packed or not; `restored` a change of it by cells;
+    `judged` (F x 10) the severities of each of F equal runs of images.
     """
-    change = deraining(unit(image, deraining.head.weight.dtype))
-    share = rain_alone(judged).repeat_interleave(len(image) // len(judged), dim=0)
+    change = deraining(unit(pixels(image), deraining.head.weight.dtype))
+    share = rain_alone(judged).repeat_interleave(len(change) // len(judged), dim=0)
     cells = torch.lerp(restored.change.float(), pack(change, FACTOR).float(),
                        SHARE * share.view(-1, 1, 1, 1))
     return Sum(restored.picture, cells)

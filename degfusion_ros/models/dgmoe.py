@@ -35,7 +35,8 @@ from degfusion_ros.models.experts import DGME, Folded, Router, STATE
 from degfusion_ros.models.guidance import VECTOR_SIZE
 from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.layers import conv_add, Doubling, working
-from degfusion_ros.models.network import FusionNetwork, OUTPUTS, Outputs, pack, Sum, unit, unpack
+from degfusion_ros.models.network import FusionNetwork, OUTPUTS, Outputs, Sum, unit
+from degfusion_ros.models.packing import Image, pack, unpack
 from degfusion_ros.models.relighting import relight
 
 BRANCHES = ('visible_encoder', 'thermal_encoder')
@@ -57,6 +58,7 @@ class DgMoe(FusionNetwork):
     """The network; `route` judges once per degradation vector, `forward` runs every frame."""
 
     kind = 'dgmoe'
+    factor = FACTOR
 
     def __init__(self, widths: tuple[int, ...] = (96, 96, 128, 128),
                  plain: tuple[int, ...] = (0, 1, 2, 1), decoder: tuple[int, ...] = (2, 1, 1),
@@ -173,12 +175,13 @@ class DgMoe(FusionNetwork):
                 module.settle(dtype)
         return self
 
-    def forward(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
+    def forward(self, visible: Image, thermal: Image, state: State,
                 outputs: tuple[str, ...] = ('fused',)) -> Outputs:
         """
         Fuse B x 3 x H x W and B x 1 x H x W with the folded experts of `steer` or `route`.
 
-        Images are uint8, or floating point in 0..1; H and W are multiples of `multiple`. The B
+        Images are uint8, or floating point in 0..1, and may be packed already; H and W are
+        multiples of `multiple`. The B
         images fall into equal runs, one per routed vector.
         """
         return self.enhance_and_fuse(visible, thermal, state, outputs)[0]
@@ -199,7 +202,7 @@ class DgMoe(FusionNetwork):
                             ('brightened', bright), ('derained', bright)):
             light = getattr(enhanced, name)
             found[name] = unpack(self.colour.change(light, cells, chroma), FACTOR)
-        sharpened = self.enhance_thermal(pack(unit(thermal), FACTOR), torch.ones(1))
+        sharpened = self.enhance_thermal(unit(pack(thermal, FACTOR)), torch.ones(1))
         return {**found, 'sharpened': unpack(sharpened, FACTOR)}
 
     def _enhanced(self, packed: torch.Tensor, state: State, statistics: torch.Tensor | None,
@@ -207,12 +210,12 @@ class DgMoe(FusionNetwork):
         original = unit(packed, self.stem.weight.dtype)
         return original, self.enhance_visible(packed, original, state['judged'], statistics, debug)
 
-    def enhance_and_fuse(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
+    def enhance_and_fuse(self, visible: Image, thermal: Image, state: State,
                          outputs: tuple[str, ...], statistics: torch.Tensor | None = None,
                          ) -> tuple[Outputs, Enhanced]:
         """As `forward`, and PKDM's pictures; `statistics` (B x 14) are those of whole frames."""
         light, heat = (None, None) if statistics is None else statistics.split(STATISTICS, dim=1)
-        packed, warmth = pack(visible, FACTOR), pack(unit(thermal), FACTOR)
+        packed, warmth = pack(visible, FACTOR), unit(pack(thermal, FACTOR))
         original, enhanced = self._enhanced(packed, state, light)
         contrast = (state['judged'][:, _LOW_CONTRAST] / FAINTEST).clamp(max=1)
         sharpened = self.enhance_thermal(warmth, contrast, heat)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from degfusion_ros.models.layers import conv_add, conv_relu
+from degfusion_ros.models.layers import conv_add, conv_relu, for_engine
 
 EXPERTS, TOP_K = 8, 2
 # The paper's three structures (1xk, kx1, kxk; count, height, width). All lie in one 3x3 box, so
@@ -149,7 +149,10 @@ class DGME(nn.Module):
 def apply_folded(x: torch.Tensor, first: torch.Tensor, first_bias: torch.Tensor,
                  second: torch.Tensor, second_bias: torch.Tensor) -> torch.Tensor:
     """Return x + second(relu(first(x)))."""
-    return conv_add(conv_relu(x, first, first_bias), second, second_bias, x)
+    hidden = conv_relu(x, first, first_bias)
+    if for_engine():    # it fuses a sum with a convolution, but no bias that is an input
+        return conv_add(hidden, second, None, x + second_bias.view(1, -1, 1, 1))
+    return conv_add(hidden, second, second_bias, x)
 
 
 def boxed(kernels: torch.Tensor) -> torch.Tensor:

@@ -33,10 +33,15 @@ def portable(dtype: torch.dtype) -> Iterator[None]:
         _PORTABLE.reset(token)
 
 
+def for_engine() -> bool:
+    """Tell whether it is another engine that will compute."""
+    return _PORTABLE.get() is not None
+
+
 def eager(x: torch.Tensor) -> bool:
     """Tell whether x is computed on this machine's CPU, now or recorded, without gradients."""
     return x.device.type == 'cpu' and not torch.is_grad_enabled() \
-        and not torch.compiler.is_compiling() and _PORTABLE.get() is None
+        and not torch.compiler.is_compiling() and not for_engine()
 
 
 def engines_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every fusion network takes and gives; packing, by which images meet the matrix units."""
+"""What every fusion network takes and gives."""
 
 from collections.abc import Callable, Hashable
 from typing import NamedTuple
@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from degfusion_ros.models.layers import eager, engines_dtype
+from degfusion_ros.models.packing import Image, unpack
 
 BAND = 24           # rows that `banded` works on at a time
 OUTPUTS = ('fused', 'visible', 'thermal')
@@ -26,6 +27,7 @@ class FusionNetwork(nn.Module):
     multiple: int
     config: dict
     recordable = True       # what forward does hangs on sizes alone, see models/recorded.py
+    factor = 1              # pixels a side that it packs images by, and its Outputs are packed by
 
     def at(self, dtype: torch.dtype) -> 'FusionNetwork':
         """Get ready to run every frame in `dtype`, once; autocast does the rest."""
@@ -64,9 +66,9 @@ class FusionNetwork(nn.Module):
         """Decide by one pair alone, see `gate` and `decide`."""
         return self.decide(self.gate(vector, visible, thermal), dtype)
 
-    def forward(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
+    def forward(self, visible: Image, thermal: Image, state: State,
                 outputs: tuple[str, ...] = ('fused',)) -> 'Outputs':
-        """Fuse B x 3 x H x W and B x 1 x H x W, uint8 or floating point in 0..1."""
+        """Fuse B x 3 x H x W and B x 1 x H x W, uint8 or floating point in 0..1; packed or not."""
         raise NotImplementedError
 
     def stages(self, visible: torch.Tensor, thermal: torch.Tensor,
@@ -86,7 +88,7 @@ class Outputs(NamedTuple):
     """
     Images in about 0..1 (not clipped); None where not asked for.
 
-    They are packed by `factor`: B x factor^2 C x H/factor x W/factor, see `pack`.
+    They are packed by `factor`: B x factor^2 C x H/factor x W/factor, see models/packing.py.
     """
 
     fused: torch.Tensor | Sum | None    # RGB
@@ -102,11 +104,15 @@ class Outputs(NamedTuple):
         return unpack(image, self.factor)
 
     def bytes(self, name: str) -> torch.Tensor:
-        """Return an image rounded to uint8, B x H x W x 3 or 1; packed still, it is less work."""
+        """Return an image rounded to uint8, B x H x W x 3 or 1."""
+        return unpack(self.packed_bytes(name), self.factor).permute(0, 2, 3, 1)
+
+    def packed_bytes(self, name: str) -> torch.Tensor:
+        """Return an image rounded to uint8, packed still."""
         image = getattr(self, name)
         parts = image if isinstance(image, Sum) else (image,)
         whole, = banded(_rounded, *parts, dtypes=(torch.uint8,))
-        return unpack(whole, self.factor).permute(0, 2, 3, 1)
+        return whole
 
 
 def _rounded(image: torch.Tensor, *change: torch.Tensor) -> tuple[torch.Tensor]:
@@ -114,27 +120,6 @@ def _rounded(image: torch.Tensor, *change: torch.Tensor) -> tuple[torch.Tensor]:
     for x in change:
         scaled = torch.add(scaled, x.float(), alpha=255)
     return scaled.round().clamp(0, 255),
-
-
-def pack(image: torch.Tensor, factor: int) -> torch.Tensor:
-    """
-    Move every factor x factor pixels into channels: B x factor^2 C x H/factor x W/factor.
-
-    Pixel-unshuffle with the colour innermost, (dy, dx, c), which leaves runs of memory whole: in
-    and out channels last, one copy.
-    """
-    b, c, h, w = image.shape
-    f = factor
-    rows = image.permute(0, 2, 3, 1).reshape(b * (h // f), f, w // f, f * c)
-    return rows.transpose(1, 2).reshape(b, h // f, w // f, f * f * c).permute(0, 3, 1, 2)
-
-
-def unpack(packed: torch.Tensor, factor: int) -> torch.Tensor:
-    """Undo `pack`; channels last in, channels last out."""
-    b, c, h, w = packed.shape
-    f = factor
-    rows = packed.permute(0, 2, 3, 1).reshape(b * h, w, f, c // f).transpose(1, 2)
-    return rows.reshape(b, h * f, w * f, c // (f * f)).permute(0, 3, 1, 2)
 
 
 def unit(image: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:

@@ -23,7 +23,8 @@ from torch.utils import _pytree as pytree
 
 from degfusion_ros.imaging.views import guidance_view
 from degfusion_ros.models.layers import working_dtype
-from degfusion_ros.models.network import FusionNetwork, Outputs, pack
+from degfusion_ros.models.network import FusionNetwork, Outputs
+from degfusion_ros.models.packing import Image, pack
 from degfusion_ros.models.tg_colour import join, split
 from degfusion_ros.models.tg_experts import Gated
 from degfusion_ros.models.tg_prompts import Prompts
@@ -120,7 +121,8 @@ class TgEcnet(FusionNetwork):
         super().__init__()
         self.size = Size(**size)
         self.config = asdict(self.size)
-        self.multiple = self.size.factor * 2 ** (len(self.size.widths) - 1)
+        self.factor = self.size.factor
+        self.multiple = self.factor * 2 ** (len(self.size.widths) - 1)
         self.restorer, self.fusion = Restorer(self.size), Fusion(self.size)
 
     def at(self, dtype: torch.dtype) -> 'TgEcnet':
@@ -176,13 +178,13 @@ class TgEcnet(FusionNetwork):
         return {name: part if name == 'tone' else pytree.tree_map(lambda t: _static(t, dtype), part)
                 for name, part in state.items()}
 
-    def restore(self, visible: torch.Tensor, thermal: torch.Tensor, state: State) -> Restored:
-        """Run stage one on B x 3 x H x W and B x 1 x H x W, uint8 or 0..1."""
+    def restore(self, visible: Image, thermal: Image, state: State) -> Restored:
+        """Run stage one on B x 3 x H x W and B x 1 x H x W, uint8 or 0..1; packed or not."""
         colours, heat = (_packed(x, self.size.factor) for x in (visible, thermal))
         light, chroma = split(colours)
         return self.restorer(torch.cat([light, heat]), chroma, state)
 
-    def forward(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
+    def forward(self, visible: Image, thermal: Image, state: State,
                 outputs: tuple[str, ...] = ('fused',)) -> Outputs:
         """
         Restore and fuse B x 3 x H x W and B x 1 x H x W, uint8 or 0..1.
@@ -210,7 +212,7 @@ def _for_images(steering: Steering, count: int) -> Steering:
             else level.repeat_interleave(count // len(level), dim=0) for level in steering]
 
 
-def _packed(image: torch.Tensor, factor: int) -> torch.Tensor:
+def _packed(image: Image, factor: int) -> torch.Tensor:
     packed = pack(image, factor)
     return packed.float().mul(1 / 255) if packed.dtype == torch.uint8 else packed.float()
 

@@ -8,7 +8,7 @@ import torch
 from degfusion_ros.learning import ablation
 from degfusion_ros.models.dgmoe import DgMoe
 from degfusion_ros.models.enhancement import FACTOR
-from degfusion_ros.models.network import pack
+from degfusion_ros.models.packing import pack
 
 OUTPUTS = ('fused', 'visible', 'thermal')
 SIZES = {'widths': (16, 32), 'plain': (1, 1), 'decoder': (2,)}

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from degfusion_ros.models.colour import bilinear, Colour, LUMA
-from degfusion_ros.models.network import pack, unpack
+from degfusion_ros.models.packing import pack, unpack
 
 FACTOR = 4
 

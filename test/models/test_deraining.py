@@ -6,7 +6,8 @@ import torch
 
 from degfusion_ros.models.deraining import derained, Deraining, rain_alone, SHARE
 from degfusion_ros.models.labels import VISIBLE_LABELS
-from degfusion_ros.models.network import pack, Sum, unit
+from degfusion_ros.models.network import Sum, unit
+from degfusion_ros.models.packing import pack
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from degfusion_ros.models.enhancement import (
     VisibleEnhancement,
 )
 from degfusion_ros.models.labels import VISIBLE_LABELS
-from degfusion_ros.models.network import pack, unpack
+from degfusion_ros.models.packing import pack, unpack
 
 
 def _enhance(net: VisibleEnhancement, packed: torch.Tensor, debug: bool = False) -> Enhanced:

@@ -1,27 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packing moves pixels and loses none; results round to the nearest byte."""
+"""Results round to the nearest byte."""
 
-from hypothesis import given
-import hypothesis.strategies as st
 import torch
 
 from degfusion_ros.models.layers import Doubling
-from degfusion_ros.models.network import Outputs, pack, Sum, unit, unpack
-
-
-@given(factor=st.sampled_from([1, 2, 4]), channels=st.sampled_from([1, 3]),
-       cells=st.tuples(st.integers(1, 4), st.integers(1, 4)))
-def test_unpack_undoes_pack(factor, channels, cells):
-    image = torch.rand(2, channels, cells[0] * factor, cells[1] * factor)
-    packed = pack(image, factor)
-    assert packed.shape == (2, channels * factor ** 2, *cells)
-    assert torch.equal(unpack(packed, factor), image)
-
-
-def test_colour_is_innermost():
-    image = torch.rand(1, 3, 4, 4)
-    packed = pack(image, 2)[0, :, 0, 0]
-    assert torch.equal(packed[3:6], image[0, :, 0, 1])       # dy 0, dx 1
+from degfusion_ros.models.network import Outputs, Sum, unit
+from degfusion_ros.models.packing import pack
 
 
 def test_every_byte_survives_the_way_there_and_back():

@@ -5,7 +5,7 @@ from hypothesis import given, settings, strategies as st
 import torch
 
 from degfusion_ros.learning.losses import luminance
-from degfusion_ros.models.network import pack, unpack
+from degfusion_ros.models.packing import pack, unpack
 from degfusion_ros.models.tg_colour import join, split
 
 
