@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from degfusion_ros.models.layers import conv_add, working
+from degfusion_ros.models.network import convolve, Seen
 
 LUMA = (0.299, 0.587, 0.114)    # BT.601
 
@@ -41,13 +42,13 @@ class Colour(nn.Module):
         """Return the luminance of every pixel, B x factor^2 x h x w."""
         return functional.conv2d(*working(packed, self.luma))
 
-    def chroma(self, packed: torch.Tensor) -> torch.Tensor:
+    def chroma(self, packed: Seen) -> torch.Tensor:
         """Return the picture less its luminance, of the same shape."""
-        return functional.conv2d(*working(packed, self.bare))
+        return convolve(packed, self.bare)
 
-    def coarse(self, packed: torch.Tensor) -> torch.Tensor:
-        """Return the mean chroma of every cell, B x 3 x h x w."""
-        return functional.conv2d(*working(packed, self.mean))
+    def coarse(self, packed: Seen) -> torch.Tensor:
+        """Return the mean chroma of every cell, float32, B x 3 x h x w."""
+        return convolve(packed, self.mean, torch.float32)
 
     def change(self, light: torch.Tensor, cells: torch.Tensor,
                chroma: torch.Tensor) -> torch.Tensor:

@@ -22,9 +22,7 @@ SHARE = 0.9         # of the restored image; two that err in ways of their own e
 HALF = 2                            # pixels a side of what becomes channels
 _RAIN = VISIBLE_LABELS.index('rain')
 _LEAST = 0.06                       # severity up to which it is dry
-# severities of the other labels from which on they count, and count in full
-_CLEAR = {label: (0.15, 0.3) for label in VISIBLE_LABELS if label != 'rain'}
-_CLEAR['fog'] = 0.2, 0.45           # the veil of far drops reads like thin fog
+_CLEAR = 0.15, 0.3                  # severities from which on others count, and count in full
 
 
 class Residual(nn.Module):
@@ -76,8 +74,9 @@ class Deraining(nn.Module):
 def rain_alone(judged: torch.Tensor) -> torch.Tensor:
     """Return how far rain is all that is wrong, 0..1, of severities N x 10."""
     share = _there(judged[:, _RAIN], _LEAST, FAINTEST)
-    for label, limits in _CLEAR.items():
-        share = share * (1 - _there(judged[:, VISIBLE_LABELS.index(label)], *limits))
+    for i in range(len(VISIBLE_LABELS)):
+        if i != _RAIN:
+            share = share * (1 - _there(judged[:, i], *_CLEAR))
     return share
 
 

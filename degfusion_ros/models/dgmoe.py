@@ -35,7 +35,7 @@ from degfusion_ros.models.experts import DGME, Folded, Router, STATE
 from degfusion_ros.models.guidance import VECTOR_SIZE
 from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.layers import conv_add, Doubling, working
-from degfusion_ros.models.network import FusionNetwork, OUTPUTS, Outputs, Sum, unit
+from degfusion_ros.models.network import FusionNetwork, OUTPUTS, Outputs, Seen, seen, Sum, unit
 from degfusion_ros.models.packing import Image, pack, unpack
 from degfusion_ros.models.relighting import relight
 
@@ -206,8 +206,8 @@ class DgMoe(FusionNetwork):
         return {**found, 'sharpened': unpack(sharpened, FACTOR)}
 
     def _enhanced(self, packed: torch.Tensor, state: State, statistics: torch.Tensor | None,
-                  debug: bool = False) -> tuple[torch.Tensor, Enhanced]:
-        original = unit(packed, self.stem.weight.dtype)
+                  debug: bool = False) -> tuple[Seen, Enhanced]:
+        original = seen(packed, self.stem.weight.dtype)
         return original, self.enhance_visible(packed, original, state['judged'], statistics, debug)
 
     def enhance_and_fuse(self, visible: Image, thermal: Image, state: State,
@@ -224,13 +224,13 @@ class DgMoe(FusionNetwork):
         # PKDM learns to make pictures; what the network behind it would like better are none
         pictures, enhanced = enhanced, Enhanced(*(x if x is None else x.detach() for x in enhanced))
         base, sharp = enhanced.base, sharpened.to(enhanced.base.dtype)
-        seen = zip(BRANCHES, OUTPUTS[1:], (base - enhanced.lift, warmth.to(sharp.dtype)),
-                   (base, sharp))
+        halves = zip(BRANCHES, OUTPUTS[1:], (base - enhanced.lift, warmth.to(sharp.dtype)),
+                     (base, sharp))
         about = self.whole(enhanced.told)[..., None, None], None
         levels = {branch: self._encode(own, better, state[branch], whole)
-                  for (branch, restored, own, better), whole in zip(seen, about)
+                  for (branch, restored, own, better), whole in zip(halves, about)
                   if {'fused', restored} & set(outputs)}
-        chroma, coarse = self.colour.chroma(original), self.colour.coarse(original).float()
+        chroma, coarse = self.colour.chroma(original), self.colour.coarse(original)
         tint = torch.cat([coarse, enhanced.shift, enhanced.gain - 1, coarse[:, :1]], dim=1)
         made = dict.fromkeys(OUTPUTS)
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from degfusion_ros.models.colour import bilinear, LUMA, over_cells
 from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.layers import conv_add, SmallNet, working
-from degfusion_ros.models.network import banded, unit
+from degfusion_ros.models.network import banded, convolve, Seen, seen
 from degfusion_ros.models.tone import about, Exposure, slope, toned, top
 
 FACTOR = 4      # pixels a side of a packed cell
@@ -147,10 +147,10 @@ class VisibleEnhancement(nn.Module):
         spread = torch.einsum('pyx,mn->mpnyx', bilinear(FACTOR)[:, 0], torch.eye(2))
         self.register_buffer('spread', spread.flatten(0, 1), persistent=False)  # 32 x 2 x 3 x 3
 
-    def forward(self, image: torch.Tensor, original: torch.Tensor, judged: torch.Tensor,
+    def forward(self, image: torch.Tensor, original: Seen, judged: torch.Tensor,
                 statistics: torch.Tensor | None = None, debug: bool = False) -> Enhanced:
         """
-        Enhance a packed image, B x 48 x h x w, bytes or 0..1; `original` is it in 0..1 and dtype.
+        Enhance a packed image, B x 48 x h x w, bytes or 0..1; `original` is it in the dtype.
 
         `judged` (F x 10) are the severities of each of F equal runs of images, 0..1.
         `statistics` (B x 10) are those of the frame that the image is a crop of; its own if None.
@@ -158,7 +158,7 @@ class VisibleEnhancement(nn.Module):
         bfloat16, luminance may not: its 8 bits draw contours into skies.
         """
         dtype = self.mean.dtype
-        small = functional.conv2d(*working(original, self.mean)).float()
+        small = convolve(original, self.mean, torch.float32)
         if statistics is None:
             statistics = scene_statistics(small, 16 // FACTOR)
         statistics = statistics.float()
@@ -173,16 +173,16 @@ class VisibleEnhancement(nn.Module):
         keep = debug or torch.is_grad_enabled()
 
         def brighten(image, maps):
-            dark = functional.conv2d(unit(image), self.luma.float())
+            dark = convolve(seen(image), self.luma.float())
             exposed = toned(torch.minimum(dark, brightest), tone)
             dehazed, bright = self._pixelwise(exposed, light, *maps.float().chunk(2, dim=1))
             gain = bright.mean(1, keepdim=True) / dehazed.mean(1, keepdim=True).clamp(min=0.02)
             lit = exposed.clamp(0, 1).mean(1, keepdim=True)
             return dark, bright, bright, bright - dark, gain, lit, exposed, dehazed
         with torch.autocast(image.device.type, enabled=False):
-            seen = self._seen(judged)
-            told = about(statistics, seen)
-            tone = self._tone(told, seen).detach()          # learns from whole frames alone
+            there = self._seen(judged)
+            told = about(statistics, there)
+            tone = self._tone(told, there).detach()          # learns from whole frames alone
             if 'expose' not in self.stages:
                 tone = torch.zeros_like(tone)
             brightest = top(tone)

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional
 
-from degfusion_ros.models.layers import eager, engines_dtype
+from degfusion_ros.models.layers import eager, engines_dtype, working
 from degfusion_ros.models.packing import Image, unpack
 
 BAND = 24           # rows that `banded` works on at a time
@@ -126,12 +127,41 @@ def unit(image: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tenso
     """Return an image as `dtype` in 0..1; bytes are divided by 255."""
     if image.dtype != torch.uint8:
         return image.to(dtype)
-    return _as_it_lies(image, engines_dtype(dtype), 1 / 255).to(dtype)
+    return (_as_it_lies(image, engines_dtype(dtype)) * (1 / 255)).to(dtype)
 
 
-def _as_it_lies(image: torch.Tensor, dtype: torch.dtype, scale: float = 1.0) -> torch.Tensor:
+class Seen(NamedTuple):
+    """A picture as convolutions read it, see `seen`."""
+
+    image: torch.Tensor
+    scale: float
+
+
+def seen(image: torch.Tensor, dtype: torch.dtype = torch.float32) -> Seen:
+    """
+    Return bytes or 0..1 as `dtype` for `convolve`.
+
+    Bytes are exact in bfloat16 too; to divide them is left to what is made of them, which is less.
+    """
+    if image.dtype != torch.uint8:
+        return Seen(image.to(dtype), 1.0)
+    return Seen(_as_it_lies(image, engines_dtype(dtype)).to(dtype), 1 / 255)
+
+
+def convolve(picture: Seen, kernel: torch.Tensor,
+             dtype: torch.dtype | None = None) -> torch.Tensor:
+    """Convolve a picture as one in 0..1, without padding; scaled in `dtype`, if given."""
+    if picture.scale == 1:
+        found = functional.conv2d(*working(picture.image, kernel))
+        return found if dtype is None else found.to(dtype)
+    # a power of two keeps the kernel what it is, in any precision
+    found = functional.conv2d(*working(picture.image, kernel / 256))
+    return (found if dtype is None else found.to(dtype)) * (256 * picture.scale)
+
+
+def _as_it_lies(image: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Convert channels-last bytes in the order of memory: engines take a permuted view for work."""
-    return (image.permute(0, 2, 3, 1).to(dtype) * scale).permute(0, 3, 1, 2)
+    return image.permute(0, 2, 3, 1).to(dtype).permute(0, 3, 1, 2)
 
 
 def banded(function: Callable[..., tuple[torch.Tensor, ...]], *images: torch.Tensor,

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from degfusion_ros.models.colour import bilinear, Colour, LUMA
+from degfusion_ros.models.network import seen
 from degfusion_ros.models.packing import pack, unpack
 
 FACTOR = 4
@@ -28,8 +29,8 @@ def test_luminance_is_bt_601(colour):
 def _smooth(colour: Colour, image: torch.Tensor) -> torch.Tensor:
     """Let a picture's chroma give way to that of its surroundings."""
     packed = pack(image, FACTOR)
-    cells = torch.cat([-torch.ones(1, 1, 16, 24), colour.coarse(packed)], dim=1)
-    change = colour.change(torch.zeros(1, 16, 16, 24), cells, colour.chroma(packed))
+    cells = torch.cat([-torch.ones(1, 1, 16, 24), colour.coarse(seen(packed))], dim=1)
+    change = colour.change(torch.zeros(1, 16, 16, 24), cells, colour.chroma(seen(packed)))
     return unpack(packed + change, FACTOR)
 
 
@@ -51,7 +52,7 @@ def test_a_ramp_of_colour_is_smooth_already(colour):
 def test_light_chroma_and_shift_change_apart(colour):
     image = torch.rand(1, 3, 16, 24)
     packed = pack(image, FACTOR)
-    chroma = colour.chroma(packed)
+    chroma = colour.chroma(seen(packed))
     torch.testing.assert_close(unpack(chroma, FACTOR), image - _luma(image))
 
     def changed(light=0.0, share=0.0, near=(0.0, 0.0, 0.0)):

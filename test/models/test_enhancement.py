@@ -18,11 +18,12 @@ from degfusion_ros.models.enhancement import (
     VisibleEnhancement,
 )
 from degfusion_ros.models.labels import VISIBLE_LABELS
+from degfusion_ros.models.network import seen
 from degfusion_ros.models.packing import pack, unpack
 
 
 def _enhance(net: VisibleEnhancement, packed: torch.Tensor, debug: bool = False) -> Enhanced:
-    return net(packed, packed, torch.zeros(1, JUDGED), debug=debug)
+    return net(packed, seen(packed), torch.zeros(1, JUDGED), debug=debug)
 
 
 def _maps(net: VisibleEnhancement, t: float = 1.0, r: float = 0.0) -> None:
@@ -55,8 +56,8 @@ def test_dehazing_inverts_the_scattering_model():
     haze = pack(scene * t + air[None, :, None, None] * (1 - t), FACTOR)
     out = _enhance(net, haze, debug=True)
     torch.testing.assert_close(out.dehazed, colour(pack(scene, FACTOR)), atol=1e-5, rtol=0)
-    chroma = out.gain * colour.chroma(haze) + out.shift.repeat(1, FACTOR ** 2, 1, 1)
-    torch.testing.assert_close(chroma, colour.chroma(pack(scene, FACTOR)), atol=1e-4, rtol=0)
+    chroma = out.gain * colour.chroma(seen(haze)) + out.shift.repeat(1, FACTOR ** 2, 1, 1)
+    torch.testing.assert_close(chroma, colour.chroma(seen(pack(scene, FACTOR))), atol=1e-4, rtol=0)
 
 
 @torch.no_grad()
@@ -157,9 +158,9 @@ def test_a_stage_switched_off_passes_its_input_on(stage, picture):
     before = {'exposed': 'original', 'dehazed': 'exposed', 'brightened': 'dehazed',
               'derained': 'brightened'}[picture]
     dark = torch.zeros(1, JUDGED).index_fill(1, torch.tensor(VISIBLE_LABELS.index('low_light')), 1)
-    changed = net(image, image, dark, debug=True)
+    changed = net(image, seen(image), dark, debug=True)
     net.stages -= {stage}
-    passed = net(image, image, dark, debug=True)
+    passed = net(image, seen(image), dark, debug=True)
     assert not torch.allclose(getattr(changed, picture), getattr(changed, before), atol=1e-3)
     torch.testing.assert_close(getattr(passed, picture), getattr(passed, before))
 
@@ -172,7 +173,7 @@ def test_an_exposure_gives_chroma_the_slope_and_waits_for_a_verdict():
     net.exposure[-1].bias.copy_(torch.tensor([0.0, 2.0, 0.0, 0.0]))     # about 3 times as bright
     image = pack(torch.rand(1, 3, 32, 32) * 0.2, FACTOR)
     dark = torch.zeros(1, JUDGED).index_fill(1, torch.tensor(VISIBLE_LABELS.index('low_light')), 1)
-    night, day = net(image, image, dark, debug=True), _enhance(net, image, debug=True)
+    night, day = net(image, seen(image), dark, debug=True), _enhance(net, image, debug=True)
     gain = (night.exposed / night.original).mean()
     assert 2.5 < gain < 3.0
     torch.testing.assert_close(night.exposed, night.original * gain)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results round to the nearest byte."""
 
+import pytest
 import torch
 
 from degfusion_ros.models.layers import Doubling
-from degfusion_ros.models.network import Outputs, Sum, unit
+from degfusion_ros.models.network import convolve, Outputs, seen, Sum, unit
 from degfusion_ros.models.packing import pack
 
 
@@ -34,3 +35,14 @@ def test_doubling_is_the_transposed_convolution():
     layer, x = Doubling(6, 4), torch.randn(2, 6, 64, 66)
     assert x.shape[2] * x.shape[3] >= layer.LARGE
     torch.testing.assert_close(layer(x), torch.nn.ConvTranspose2d.forward(layer, x))
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_bytes_are_convolved_as_if_they_had_been_divided(dtype):
+    torch.manual_seed(0)
+    image, kernel = torch.randint(0, 256, (2, 6, 4, 5), dtype=torch.uint8), torch.rand(3, 6, 1, 1)
+    wanted = torch.nn.functional.conv2d(image / 255, kernel)
+    found = convolve(seen(image, dtype), kernel.to(dtype), torch.float32)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, wanted, atol=0, rtol=1e-6 if dtype == torch.float32 else 1e-2)
+    assert torch.equal(convolve(seen(image / 255), kernel), wanted)
