@@ -18,6 +18,9 @@ _THERMAL_WEIGHTS = {'blur': 0.6, 'low_contrast': 0.8, 'stripe': 1.3, 'noise': 1.
 # Below these a label would name what nobody sees.
 _FAINTEST = {'low_contrast': 0.3, 'blur': 0.3}
 _LAMPS = 0.3        # share of nights in which lamps and headlights leave pools of light
+# One cause may harm both cameras: what shakes the vehicle blurs them, a hot, badly fed board makes
+# them noisy. Drawn each by itself, both faults in both images would hardly ever meet.
+_COMMON, _CAUSES = 0.16, (('blur',), ('noise',), ('blur', 'noise'), ('blur', 'noise'))
 _COUNTS = {'visible': (0.16, 0.52, 0.26, 0.06), 'thermal': (0.34, 0.34, 0.22, 0.10)}
 
 
@@ -38,13 +41,23 @@ def _draw(weights: dict[str, float], counts: tuple[float, ...], low: float,
     if {'low_light', 'overexposure'} <= set(chosen):
         out = rng.choice(['low_light', 'overexposure'])     # never both at once
         chosen = [c for c in chosen if c != out]
-    return {str(c): float(rng.uniform(max(low, _FAINTEST.get(c, 0)), 1.0)) for c in chosen}
+    return {str(c): _severity(c, low, rng) for c in chosen}
 
 
 def draw(rng: np.random.Generator, low: float = 0.2) -> Condition:
     """Draw a random composite condition; every severity is at least `low`."""
-    return Condition(_draw(_VISIBLE_WEIGHTS, _COUNTS['visible'], low, rng),
-                     _draw(_THERMAL_WEIGHTS, _COUNTS['thermal'], low, rng))
+    drawn = Condition(_draw(_VISIBLE_WEIGHTS, _COUNTS['visible'], low, rng),
+                      _draw(_THERMAL_WEIGHTS, _COUNTS['thermal'], low, rng))
+    if rng.random() >= _COMMON:
+        return drawn
+    cause = _CAUSES[rng.integers(len(_CAUSES))]
+    kept = drawn if rng.random() < 0.3 else Condition()
+    return Condition(*({**own, **{name: _severity(name, low, rng) for name in cause}}
+                       for own in (kept.visible, kept.thermal)))
+
+
+def _severity(label: str, low: float, rng: np.random.Generator) -> float:
+    return float(rng.uniform(max(low, _FAINTEST.get(label, 0)), 1.0))
 
 
 def with_faint_noise(condition: Condition, rng: np.random.Generator) -> Condition:

@@ -159,6 +159,17 @@ def test_composites_are_reproducible_and_named_right(seed):
     assert 0 <= visible.min() and visible.max() <= 1 and 0 <= heat.min() and heat.max() <= 1
 
 
+def test_faults_with_a_cause_in_common_meet_in_both_images():
+    rng = np.random.default_rng(0)
+    drawn = [conditions.draw(rng) for _ in range(2000)]
+    for faults in ({'blur'}, {'noise'}, {'blur', 'noise'}):
+        both = np.mean([faults <= set(c.visible) and faults <= set(c.thermal) for c in drawn])
+        assert 0.03 < both < 0.3, faults
+    alone = [c for c in drawn if set(c.visible) == set(c.thermal) == {'blur', 'noise'}]
+    assert alone and all(c.visible['blur'] != c.thermal['blur'] for c in alone)
+    assert not {'stripe', 'low_contrast'} & {label for c in drawn for label in c.visible}
+
+
 def test_lamps_only_add_light_and_most_near_themselves():
     scene = np.full((120, 160, 3), 0.5, np.float32)
     for seed in range(8):
