@@ -144,8 +144,9 @@ def _pixels(image: torch.Tensor) -> np.ndarray:
 
 def _cells(image: torch.Tensor, factor: int) -> np.ndarray:
     b, c, h, w = image.shape
-    cells = np.empty((b, h // factor, w // factor, factor ** 2 * c), _pixels(image).dtype)
-    pack_array(_pixels(image), factor, cells)
+    pixels = _pixels(image)
+    cells = np.empty((b, h // factor, w // factor, factor ** 2 * c), pixels.dtype)
+    pack_array(pixels, factor, cells)
     return cells
 
 

@@ -51,7 +51,7 @@ def pack_array(image: np.ndarray, factor: int, out: np.ndarray) -> None:
     """
     Pack B x H x W x C into `out`, B x H/factor x W/factor x factor^2 C, both contiguous.
 
-    NumPy copies a cell's row as one element: a third of what an engine's transposition takes.
+    NumPy copies a cell's row as one element; an engine transposes byte by byte.
     """
     b, h, w, c = image.shape
     f = factor
