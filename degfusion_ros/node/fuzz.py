@@ -35,6 +35,7 @@ class Findings:
     good_pairs: int = 0
     good_fused: int = 0
     lost_to_jumps: int = 0  # first pairs after a wrong stamp; the second ones count as good
+    resent: int = 0  # good pairs of which DDS lost or delayed a frame, sent again
     arcs: int = 0
     corpus: int = 0
     seconds: float = 0.0
@@ -123,6 +124,7 @@ def _attack(target: Target, coverage: Coverage, rng: random.Random, count: int,
             findings.dropped[cause] = findings.dropped.get(cause, 0) + n
     for name, off in accounts.differences(counts).items():
         findings.unaccounted[f'{target.transport} {name}'] = off
+    findings.resent += target.resent
     findings.corpus += sum(map(len, corpus.values()))
 
 

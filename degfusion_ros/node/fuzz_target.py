@@ -71,6 +71,7 @@ class Target:
 
     transport: str
     number: int = 1  # of the next stamp
+    resent: int = 0  # good pairs of which DDS lost or delayed a frame
     expected: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STREAMS, 0))
 
     def __post_init__(self) -> None:
@@ -125,10 +126,11 @@ class Target:
         for _ in range(ATTEMPTS):
             if (fused := self._good_pair(rng)) is not None:
                 return fused
+            self.resent += 1
         return False
 
     def _good_pair(self, rng: random.Random) -> bool | None:
-        """Return None when it is no fault of the node's that nothing came out."""
+        """Return None when nothing came out because DDS brought a frame too late or never."""
         stamp, began, before = self.next_stamp(), time.monotonic(), self.node.counts()
 
         def grown(key: str) -> bool:
@@ -142,7 +144,7 @@ class Target:
         self.settle()
         # all is published by now, save for DDS to bring it back
         if grown('fused'):
-            return self._until(lambda: self._brought(stamp), COMES_BACK_S) or None
+            return self._until(lambda: self._brought(stamp), COMES_BACK_S)
         return False if in_time else None
 
     def waits(self, stream: str) -> bool:
