@@ -26,8 +26,9 @@ def evaluate(results: dict[str, Path], sources: Sources, manifest: Path | None =
     The report's keys: against ('clean sources' or 'inputs'), results {name: folder}, conditions,
     means {name: conditions}, figures {condition or mean: {result: {key: value}}}, scored
     {condition: {result: pictures}}, pictures [{result, condition, name, figures}] and problems
-    (a line each). Keys of figures: metrics.measure; restored_* and gain_* with clean sources;
-    label_* with a manifest; flicker_* and pumping_* of a sequence. Raises EvaluationError.
+    (a line each). Keys of figures: metrics.measure; metrics_colour.measure, restored_* and gain_*
+    with clean sources; label_* with a manifest; flicker_* and pumping_* of a sequence. Raises
+    EvaluationError.
     """
     truth = label_scores.read_rows(manifest) if manifest else {}
     cases, problems = find(results, sources)

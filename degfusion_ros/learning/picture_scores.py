@@ -12,7 +12,7 @@ import numpy as np
 
 from degfusion_ros.imaging.errors import FrameError
 from degfusion_ros.imaging.thermal import ThermalScaler
-from degfusion_ros.learning import metrics, metrics_likeness as likeness
+from degfusion_ros.learning import metrics, metrics_colour, metrics_likeness as likeness
 from degfusion_ros.learning.metrics_flicker import flicker
 from degfusion_ros.learning.result_folders import Case, EvaluationError, SIDES
 
@@ -44,8 +44,9 @@ def score(case: Case) -> Scored:
     """
     Measure one fused picture against the clean sources, or the inputs where there are no clean.
 
-    Restored pictures with clean sources add restored_SIDE_PSNR and _SSIM, and gain_SIDE_PSNR and
-    _SSIM over the input (nan where the input was not degraded).
+    Clean sources add the figures of metrics_colour.measure. With them, restored pictures add
+    restored_SIDE_PSNR and _SSIM, the restored visible one's colour (restored_visible_cast, ...),
+    and gain_*, what these are better by than the input (nan where that was not degraded).
     """
     clean = {side: getattr(case, f'clean_{side}') for side in SIDES}
     sources = {side: clean[side] or getattr(case, side) for side in SIDES}
@@ -57,15 +58,15 @@ def score(case: Case) -> Scored:
                 raise ValueError(f'{path}: {_size(image)} where the visible source is '
                                  f'{_size(against["visible"])}')
         figures = metrics.measure(fused, **against)
+        if clean['visible']:
+            figures |= _colour(case.fused, fused, against['visible'])
     except ValueError as error:
         return Scored(case, {}, (str(error),))
     problems = []
     for side in SIDES:
-        path = getattr(case, f'restored_{side}')
-        if path and clean[side]:
+        if clean[side] and getattr(case, f'restored_{side}'):
             try:
-                given = read(getattr(case, side), side)
-                figures |= _restoration(path, side, given, against[side])
+                figures |= _restoration(case, side, against[side])
             except ValueError as error:
                 problems.append(str(error))
     return Scored(case, figures, tuple(problems))
@@ -101,9 +102,9 @@ def read(path: object, side: str = 'visible') -> np.ndarray:
         raise ValueError(f'{path}: {error}') from error
 
 
-def _restoration(path: object, side: str, given: np.ndarray, truth: np.ndarray,
-                 ) -> dict[str, float]:
-    restored = read(path, side)
+def _restoration(case: Case, side: str, truth: np.ndarray) -> dict[str, float]:
+    path, source = getattr(case, f'restored_{side}'), getattr(case, side)
+    restored, given = read(path, side), read(source, side)
     for image in (restored, given):
         if image.shape != truth.shape:
             raise ValueError(f'{path}: restored {side} of {_size(restored)}, input of '
@@ -113,7 +114,20 @@ def _restoration(path: object, side: str, given: np.ndarray, truth: np.ndarray,
         now = of(truth, restored)
         figures[f'restored_{side}_{name}'] = now
         figures[f'gain_{side}_{name}'] = now - of(truth, given) if degraded else float('nan')
+    if side == 'visible':
+        colour, before = _colour(path, restored, truth), _colour(source, given, truth)
+        figures |= {f'restored_visible_{name}': value for name, value in colour.items()}
+        figures |= {f'gain_visible_{name}': before.get(name, float('nan')) - value if degraded
+                    else float('nan') for name, value in colour.items()
+                    if metrics_colour.BETTER[name] < 0}
     return figures
+
+
+def _colour(path: object, image: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Measure the colour of a picture read from `path`; a file of one channel has none."""
+    if cv2.imread(str(path), cv2.IMREAD_ANYCOLOR).ndim == 2:
+        return {}
+    return metrics_colour.measure(image, truth)
 
 
 def _psnr(truth: np.ndarray, image: np.ndarray) -> float:

@@ -6,9 +6,11 @@ from typing import NamedTuple
 from rich import box
 from rich.table import Table as RichTable
 
-from degfusion_ros.learning import metrics
+from degfusion_ros.learning import metrics, metrics_colour
 
 QUALITY = 'Fusion, the worse-told source counts'
+COLOUR = 'Colour, against the clean visible source'
+RESTORED_COLOUR = 'Colour of the restored visible image, gain over the input'
 _GROUPS = {
     QUALITY: ('VIF_min', 'MS_SSIM_min', 'SSIM_min', 'Qabf', 'Nabf', 'hot'),
     'Fusion, the sources together': ('EN', 'SD', 'SF', 'AG', 'MI', 'VIF', 'Qabf', 'SCD', 'SSIM'),
@@ -17,6 +19,10 @@ _GROUPS = {
     'Restored sources, gain over the input': tuple(
         f'{kind}_{side}_{name}' for side in metrics.SIDES for name in ('PSNR', 'SSIM')
         for kind in ('restored', 'gain')),
+    COLOUR: ('cast', 'chroma_error', 'saturation'),
+    RESTORED_COLOUR: (
+        'restored_visible_cast', 'gain_visible_cast', 'restored_visible_chroma_error',
+        'gain_visible_chroma_error', 'restored_visible_saturation'),
     'Labels against the manifest': ('label_F1', 'label_precision', 'label_recall', 'label_exact',
                                     'severity_error'),
     'Flicker where nothing moves': (
@@ -73,6 +79,8 @@ def direction(key: str) -> int:
         return 0
     if key.startswith(_LOWER):
         return -1
+    if (colour := key.removeprefix('restored_visible_')) in metrics_colour.BETTER:
+        return metrics_colour.BETTER[colour]
     return 1 if key.startswith(('restored', 'gain', 'label')) else metrics.better(key)
 
 
@@ -80,7 +88,9 @@ def text(key: str, value: float | None) -> str:
     """Return a figure as it is printed."""
     if value is None:
         return '–'
-    digits = 4 if key.startswith(('MSE', 'Nabf')) else 2 if 'PSNR' in key else 3
+    digits = 4 if key.startswith(('MSE', 'Nabf')) else 3
+    if any(word in key for word in ('PSNR', 'cast', 'chroma')):
+        digits = 2
     return f'{value:{"+" if key.startswith("gain") else ""}.{digits}f}'
 
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 import sys
 
+import cv2
 import pytest
 
 from degfusion_ros.__main__ import main
@@ -28,6 +29,24 @@ def test_tables_and_files(tmp_path, capsys):
                                                             'index.html'}
     report = json.loads((root / 'report/evaluation.json').read_text())
     assert report['figures']['mean']['out']['gain_visible_PSNR'] > 8
+
+
+def test_colour_is_in_the_terminal_and_in_every_file(tmp_path, capsys):
+    root = build(tmp_path)
+    for path in root.rglob('*/visible/*.png'):
+        grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(str(path), cv2.applyColorMap(grey, cv2.COLORMAP_JET))
+    for path in root.glob('out/fused/*.png'):
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_COLOR))    # grey in three channels
+    assert main(words(root, '--clean-visible', str(root / 'clean/visible'), '--clean-thermal',
+                      str(root / 'clean/thermal'), '--output', str(root / 'report'))) == 0
+    written = [(root / 'report' / name).read_text() for name in ('evaluation.md', 'index.html')]
+    for told in (capsys.readouterr().out, *written):
+        assert 'Colour, against' in told and 'Colour of the restored visible image' in told
+    report = json.loads((root / 'report/evaluation.json').read_text())
+    for figures in (report['figures']['all']['out'], *(p['figures'] for p in report['pictures'])):
+        assert figures['saturation'] < 0.01 and figures['chroma_error'] > 20
+        assert figures['gain_visible_chroma_error'] > 3
 
 
 def test_a_missing_picture_is_named_and_the_rest_scored(tmp_path, capsys):

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scores of single cases, in one process and in several; unreadable pictures."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from results_tree import build, save
 
+from degfusion_ros.learning import metrics_colour as colour
 from degfusion_ros.learning.picture_scores import flicker_of, read, score, score_all
 from degfusion_ros.learning.result_folders import find, Sources
 
@@ -31,6 +34,45 @@ def test_restoration_gains_over_a_degraded_input_alone(cases):
     assert told['gain_visible_PSNR'] > 8 and told['gain_visible_SSIM'] > 0.1
     assert told['restored_visible_PSNR'] == pytest.approx(34, abs=1)
     assert np.isnan(told['gain_thermal_PSNR']) and told['restored_thermal_SSIM'] == 1
+
+
+def test_pictures_of_one_channel_have_no_colour(cases):
+    assert not any('cast' in key or 'chroma' in key or 'saturation' in key
+                   for key in score(cases[0]).figures)
+
+
+def test_colour_of_fused_and_restored_against_the_clean_one(cases):
+    case = cases[0]
+    clean = np.dstack([cv2.GaussianBlur(read(path), (0, 0), 6)[..., 0] for path in (
+        case.clean_visible, case.clean_thermal, case.fused)])
+    more_red, grey = cv2.add(clean, (0, 0, 24, 0)), cv2.cvtColor(clean, cv2.COLOR_BGR2GRAY)
+    for path, image in ((case.clean_visible, clean), (case.visible, more_red),
+                        (case.fused, cv2.merge([grey] * 3)),
+                        (case.restored_visible, cv2.add(clean, (0, 0, 6, 0)))):
+        save(path, image)
+    told = score(case).figures
+    assert told['saturation'] < 0.01 and told['chroma_error'] > 10
+    assert told['restored_visible_saturation'] == pytest.approx(1, abs=0.1)
+    for name in ('cast', 'chroma_error'):
+        of_input = colour.measure(read(case.visible), read(case.clean_visible))[name]
+        assert told[f'restored_visible_{name}'] == pytest.approx(of_input / 4, rel=0.2)
+        assert told[f'gain_visible_{name}'] == pytest.approx(
+            of_input - told[f'restored_visible_{name}'])
+    assert 'gain_visible_saturation' not in told and 'restored_thermal_cast' not in told
+    save(case.visible, clean)
+    told = score(case).figures
+    assert np.isnan(told['gain_visible_cast']) and told['restored_visible_cast'] > 1
+    save(case.visible, grey)    # a camera without colour: no figures of its own, so no gain
+    assert np.isnan(score(case).figures['gain_visible_cast'])
+    save(case.fused, grey)
+    assert 'cast' not in score(case).figures and 'VIF_min' in score(case).figures
+
+
+def test_no_colour_figures_without_clean_sources(cases):
+    plain = replace(cases[0], clean_visible=None, clean_thermal=None)
+    save(plain.fused, np.dstack([read(plain.visible)[..., 0]] * 3))
+    assert 'cast' not in score(plain).figures and 'cast' in score(
+        replace(plain, clean_visible=plain.visible, clean_thermal=plain.thermal)).figures
 
 
 def test_several_processes_tell_the_same(cases):
