@@ -35,7 +35,11 @@ def _share(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write fused/, visible/, thermal/ and degradation.jsonl; bad pairs are named and skipped."""
+    """
+    Write fused/, visible/, thermal/ and degradation.jsonl; bad pairs are named and skipped.
+
+    With --debug also debug/STEM/STAGE.png, what the network makes of a pair on the way.
+    """
     from degfusion_ros.fuser import Fuser, OUTPUTS
     from degfusion_ros.learning.pairs import find_pairs
     pairs = find_pairs(args.visible, args.thermal)
@@ -48,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
             visible, thermal = read_pair(*paths)
             told = fuser.refresh(visible, thermal, keep=args.smoothing)
             fusion = fuser.fuse(visible, thermal, OUTPUTS)
+            stages = fuser.stages(visible, thermal) if args.debug else {}
         except (ValueError, RuntimeError) as error:
             print(f'fuse: {stem}: {error}', file=sys.stderr)
             bad += 1
@@ -55,10 +60,17 @@ def run(args: argparse.Namespace) -> int:
         write(args.output / 'fused' / f'{stem}.png', fusion.fused[..., ::-1])
         write(args.output / 'visible' / f'{stem}.png', fusion.visible[..., ::-1])
         write(args.output / 'thermal' / f'{stem}.png', fusion.thermal)
+        if stages:
+            (args.output / 'debug' / stem).mkdir(parents=True, exist_ok=True)
+        for name, image in stages.items():
+            write(args.output / 'debug' / stem / f'{name}.png',
+                  image[..., ::-1] if image.ndim == 3 else image)
         lines.append(json.dumps({'name': stem, 'visible': told.visible, 'thermal': told.thermal,
                                  'visible_labels': told.visible_labels,
                                  'thermal_labels': told.thermal_labels}))
     write_whole(args.output / 'degradation.jsonl', ''.join(f'{line}\n' for line in lines).encode())
+    if args.debug and not (args.output / 'debug').is_dir():
+        print(f'fuse: {fuser.name}: makes no pictures on the way; no debug/', file=sys.stderr)
     print(f'{len(pairs) - bad} pairs fused into {args.output}' + (f', {bad} not' if bad else ''))
     return 1 if bad else 0
 

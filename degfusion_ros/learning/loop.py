@@ -105,7 +105,7 @@ class Loop:
                                 'it to start again') from error
         self.step = state['step']
         if self.ema is not None:
-            self.ema = state['ema']
+            self.ema = {k: v.to(self.ema[k].device) for k, v in state['ema'].items()}
         return True
 
     def save(self) -> None:

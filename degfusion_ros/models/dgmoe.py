@@ -181,8 +181,7 @@ class DgMoe(FusionNetwork):
         Fuse B x 3 x H x W and B x 1 x H x W with the folded experts of `steer` or `route`.
 
         Images are uint8, or floating point in 0..1, and may be packed already; H and W are
-        multiples of `multiple`. The B
-        images fall into equal runs, one per routed vector.
+        multiples of `multiple`. The B images fall into equal runs, one per routed vector.
         """
         return self.enhance_and_fuse(visible, thermal, state, outputs)[0]
 
@@ -202,7 +201,7 @@ class DgMoe(FusionNetwork):
                             ('brightened', bright), ('derained', bright)):
             light = getattr(enhanced, name)
             found[name] = unpack(self.colour.change(light, cells, chroma), FACTOR)
-        sharpened = self.enhance_thermal(unit(pack(thermal, FACTOR)), torch.ones(1))
+        sharpened = self.enhance_thermal(unit(pack(thermal, FACTOR)), _contrast(state))
         return {**found, 'sharpened': unpack(sharpened, FACTOR)}
 
     def _enhanced(self, packed: torch.Tensor, state: State, statistics: torch.Tensor | None,
@@ -217,8 +216,7 @@ class DgMoe(FusionNetwork):
         light, heat = (None, None) if statistics is None else statistics.split(STATISTICS, dim=1)
         packed, warmth = pack(visible, FACTOR), unit(pack(thermal, FACTOR))
         original, enhanced = self._enhanced(packed, state, light)
-        contrast = (state['judged'][:, _LOW_CONTRAST] / FAINTEST).clamp(max=1)
-        sharpened = self.enhance_thermal(warmth, contrast, heat)
+        sharpened = self.enhance_thermal(warmth, _contrast(state), heat)
         if not outputs:
             return Outputs(None, None, None, FACTOR), enhanced
         # PKDM learns to make pictures; what the network behind it would like better are none
@@ -290,6 +288,10 @@ class DgMoe(FusionNetwork):
         if output not in self.tints:
             return told
         return conv_add(*working(tint, self.tints[output].weight), None, told)
+
+
+def _contrast(state: State) -> torch.Tensor:
+    return (state['judged'][:, _LOW_CONTRAST] / FAINTEST).clamp(max=1)
 
 
 def _static(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

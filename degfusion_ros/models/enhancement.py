@@ -80,7 +80,12 @@ def _residual() -> nn.Parameter:
 
 
 def _kept(omega: torch.Tensor) -> torch.Tensor:
-    return 1 + omega.float().clamp(-1, 0)
+    if not (omega.requires_grad and torch.is_grad_enabled()):
+        return 1 + omega.float().clamp(-1, 0)
+    if not -1 <= omega <= 0:        # a step beyond the edge is taken back: a clamp's gradient is 0
+        with torch.no_grad():
+            omega.clamp_(-1, 0)
+    return 1 + omega.float()
 
 
 class Maps(nn.Module):
@@ -194,10 +199,10 @@ class VisibleEnhancement(nn.Module):
         shift = tint * (1 / t - 1) * gain
         mean = (small * small.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
         opened = slope(torch.minimum(mean, brightest), tone)
-        gain = (gain * (1 / t + _kept(self.omega[0])) * opened).clamp(0, 8)
+        gain = (gain * (1 / t + self._beside('dehaze')) * opened).clamp(0, 8)
         dry = bright
         if 'derain' in self.stages:
-            rain = torch.addcmul(self.rain(base).to(dtype), base, _kept(self.omega[2]).to(dtype))
+            rain = torch.addcmul(self.rain(base).to(dtype), base, self._beside('derain').to(dtype))
             dry = bright + rain.float() if keep else None
             base, lift = base + rain, lift + rain
         exposed, dehazed = between if keep else (None, None)
@@ -221,11 +226,16 @@ class VisibleEnhancement(nn.Module):
                    r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         # (I - A) / t + A, in this order: where t is small, I / t would lose what A (1 - 1 / t) lost
         dehazed = torch.addcmul(air, image - air, scale)
-        dehazed = _clamped(torch.addcmul(dehazed, image, _kept(self.omega[0])))
+        dehazed = _clamped(torch.addcmul(dehazed, image, self._beside('dehaze')))
         bright, rest = dehazed, 1 - r           # x + R (x^2 - x) = x (1 - R + R x), Eq. 2
         for _ in range(CURVE_STEPS):
             bright = torch.addcmul(rest, r, bright).mul_(bright)
-        return dehazed, torch.addcmul(bright, dehazed, _kept(self.omega[1]))
+        return dehazed, torch.addcmul(bright, dehazed, self._beside('brighten'))
+
+    def _beside(self, stage: str) -> torch.Tensor:
+        """Return 1 + w of Eq. 4, the share of a stage's input in its output; none if it is off."""
+        omega = self.omega[('dehaze', 'brighten', 'derain').index(stage)]
+        return _kept(omega) if stage in self.stages else torch.zeros_like(omega, dtype=torch.float)
 
 
 def _clamped(x: torch.Tensor) -> torch.Tensor:

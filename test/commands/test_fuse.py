@@ -32,6 +32,27 @@ def test_every_pair_gets_three_pictures_and_a_line(pair_root, tmp_path, any_mode
     assert not list((tmp_path / 'out').rglob('*.part'))
 
 
+def test_debug_shows_every_stage_of_a_pair(pair_root, tmp_path, tiny_model):
+    assert _fuse(pair_root, tmp_path / 'out', tiny_model, '--debug') == 0
+    folder = tmp_path / 'out/debug/003'
+    made = {p.stem: cv2.imread(str(p), cv2.IMREAD_UNCHANGED) for p in folder.iterdir()}
+    assert set(made) == {'transmission', 'air_light', 'exposed', 'dehazed', 'brightened',
+                         'derained', 'sharpened'}
+    assert all(image.shape[:2] == (160, 200) for image in made.values())
+    assert made['transmission'].ndim == 2 and made['air_light'].std(axis=(0, 1)).max() == 0
+    # a fresh network changes nothing on the way: what is shown is the pair itself, in its colours
+    for name, side in (('dehazed', 'visible'), ('sharpened', 'thermal')):
+        image = cv2.imread(str(next((pair_root / 'street' / side).glob('003.*'))),
+                           cv2.IMREAD_COLOR if side == 'visible' else cv2.IMREAD_GRAYSCALE)
+        assert np.abs(made[name].astype(int) - image).mean() < 12
+
+
+def test_a_model_without_stages_says_so(pair_root, tmp_path, tiny_tg_ecnet, capsys):
+    assert _fuse(pair_root, tmp_path / 'out', tiny_tg_ecnet, '--debug') == 0
+    assert 'makes no pictures on the way' in capsys.readouterr().err
+    assert not (tmp_path / 'out/debug').exists()
+
+
 def test_smoothing_joins_the_frames_of_a_video(pair_root, tmp_path, tiny_model, capsys):
     for name, share in (('alone', '0'), ('joined', '0.9')):
         assert _fuse(pair_root, tmp_path / name, tiny_model, '--smoothing', share) == 0

@@ -91,6 +91,16 @@ def test_maps_that_black_a_frame_out_come_back():
     assert net.maps.join[-1].bias.grad.abs().max() > 0
 
 
+def test_a_weight_of_what_a_stage_was_given_comes_back_from_beyond_its_range():
+    torch.manual_seed(0)
+    net, scene = VisibleEnhancement(), torch.rand(1, 48, 8, 8) * 0.4
+    with torch.no_grad():
+        for omega in net.omega:
+            omega.fill_(-1.008)     # one step too far
+    _enhance(net, scene).derained.mean().neg().backward()       # brighter would be better
+    assert all(omega.grad < 0 and omega == -1 for omega in net.omega)
+
+
 def test_maps_look_far_around():
     torch.manual_seed(0)
     net, scene = Maps(), torch.rand(1, 3, 64, 64)
@@ -147,6 +157,7 @@ def test_thermal_sharpening_is_the_laplacian():
     torch.testing.assert_close(found[..., 1:-1, 1:-1], want[..., 1:-1, 1:-1])
 
 
+@torch.no_grad()
 @pytest.mark.parametrize('stage, picture', [
     ('expose', 'exposed'), ('dehaze', 'dehazed'), ('brighten', 'brightened'),
     ('derain', 'derained')])
@@ -158,6 +169,8 @@ def test_a_stage_switched_off_passes_its_input_on(stage, picture):
     before = {'exposed': 'original', 'dehazed': 'exposed', 'brightened': 'dehazed',
               'derained': 'brightened'}[picture]
     dark = torch.zeros(1, JUDGED).index_fill(1, torch.tensor(VISIBLE_LABELS.index('low_light')), 1)
+    for omega in net.omega:
+        omega.fill_(-0.9)       # some of what a stage is given is in what it makes
     changed = net(image, seen(image), dark, debug=True)
     net.stages -= {stage}
     passed = net(image, seen(image), dark, debug=True)
