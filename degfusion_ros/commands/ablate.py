@@ -57,8 +57,10 @@ def run(args: argparse.Namespace) -> int:
     for table in tables_of.tables(report):
         if table.title in tables_of.SHORT:
             console.print(tables_of.to_rich(table))
-    shares = sum(told.values()).mean(axis=0) / len(told)
-    print('experts used: ' + ', '.join(f'{100 * share:.1f} %' for share in shares))
+    by_layer = sum(told.values()) / len(told)
+    print('experts used: ' + ', '.join(f'{100 * x:.1f} %' for x in by_layer.mean(axis=0)))
+    print('the least used one of each router: ' + ', '.join(
+        f'{name} {100 * least:.1f} %' for name, least in zip(layers, by_layer.min(axis=1))))
     print(f'routed against folded: {difference:.1e} at most, of 1')
     print(args.output / 'index.html')
     return 1 if bad or report['problems'] else 0

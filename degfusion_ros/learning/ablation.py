@@ -24,12 +24,13 @@ class Ablated(FusionNetwork):
 
     `pkdm`: pre-enhancement of both images. `experts`: the routed experts of every block, beside
     the common one. `guided`: the judged vector steers, else a neutral one (zeros, as before a
-    first judgement). `folded`: the experts as one convolution pair, else one by one as the paper
-    writes them; routed, experts cannot be switched off.
+    first judgement). `deraining`: the network of its own for rain alone. `folded`: the experts as
+    one convolution pair, else one by one as the paper writes them; routed, experts cannot be
+    switched off.
     """
 
     def __init__(self, network: DgMoe, pkdm: bool = True, experts: bool = True,
-                 guided: bool = True, folded: bool = True):
+                 guided: bool = True, deraining: bool = True, folded: bool = True):
         super().__init__()
         self.network = copy.deepcopy(network)
         self.kind, self.multiple, self.config = network.kind, network.multiple, network.config
@@ -37,6 +38,8 @@ class Ablated(FusionNetwork):
         if not pkdm:
             for stage in (self.network.enhance_visible, self.network.enhance_thermal):
                 stage.stages = set()
+        if not deraining:
+            self.network.deraining = None
         if not folded:
             for block in self.network.modules():
                 if isinstance(block, DGME):
@@ -59,10 +62,12 @@ class Ablated(FusionNetwork):
 
 
 def variants(network: DgMoe) -> dict[str, Ablated]:
-    """Return the network whole and with each part switched off, by name."""
+    """Return the network whole and with each part that it has switched off, by name."""
+    dry = {} if network.deraining is None else \
+        {'without_deraining': Ablated(network, deraining=False)}
     return {'full': Ablated(network), 'without_pkdm': Ablated(network, pkdm=False),
             'without_dgme': Ablated(network, experts=False),
-            'without_guidance': Ablated(network, guided=False),
+            'without_guidance': Ablated(network, guided=False), **dry,
             'routed': Ablated(network, folded=False)}
 
 

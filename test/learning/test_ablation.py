@@ -8,6 +8,7 @@ import torch
 from degfusion_ros.learning import ablation
 from degfusion_ros.models.dgmoe import DgMoe
 from degfusion_ros.models.enhancement import FACTOR
+from degfusion_ros.models.labels import VISIBLE_LABELS
 from degfusion_ros.models.packing import pack
 
 OUTPUTS = ('fused', 'visible', 'thermal')
@@ -99,3 +100,14 @@ def test_routed_against_folded_on_a_picture(network):
     visible = rng.integers(0, 256, (70, 101, 3), dtype=np.uint8)
     told = ablation.largest_difference(network, vector()[0].numpy(), visible, visible[..., 0])
     assert 0 <= told < 1e-4
+
+
+def test_without_deraining_rain_is_left_to_the_fusion_network(pair):
+    torch.manual_seed(0)
+    network = DgMoe(**SIZES, deraining=(8, 8)).eval().requires_grad_(False)
+    torch.nn.init.normal_(network.deraining.head.weight, std=0.1)
+    forms, told = ablation.variants(network), torch.zeros(1, 512)
+    told[:, VISIBLE_LABELS.index('rain')] = 1.6
+    whole, without = (fused(forms[name], pair, told) for name in ('full', 'without_deraining'))
+    assert (whole['visible'] - without['visible']).abs().mean() > 1e-2
+    assert torch.equal(whole['fused'], without['fused']) and network.deraining is not None
