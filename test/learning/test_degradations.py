@@ -48,6 +48,39 @@ def test_fog_follows_the_scattering_model():
     assert out[:8].std() < 0.3 * rgb[:8].std()      # far structure is washed out
 
 
+def guesses(scene, count=20):
+    depths = [degradations.scene_depth(scene, np.random.default_rng(i)) for i in range(count)]
+    assert all(x.shape == scene.shape[:2] and x.dtype == np.float32 for x in depths)
+    return depths
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2 ** 31), colours=st.booleans())
+def test_guessed_depth_is_in_range_and_farther_at_the_top(seed, colours):
+    rgb, grey, _ = _scene()
+    depth = degradations.scene_depth(rgb if colours else grey, np.random.default_rng(seed))
+    assert depth.shape == grey.shape and 0.02 <= depth.min() and depth.max() <= 1
+    assert depth[:24].mean() > depth[-24:].mean() + 0.3
+
+
+def test_guessed_depths_differ_but_grow_upwards_below_the_horizon():
+    depths = np.stack(guesses(_scene()[0]))
+    assert (depths.std(axis=0)[-30:].mean()) > 0.02
+    rows = depths.mean(axis=(0, 2))
+    assert (rows[:24] > 0.75).all() and rows[-1] < 0.2
+    assert (np.diff(rows[60::6]) < 0).all()
+
+
+def test_guessed_depth_jumps_where_the_picture_does_and_within_a_pixel():
+    wall = np.full((120, 160, 3), 0.3, np.float32)
+    wall[:, 80:] = 0.7
+    for scene, axis in ((wall, 1), (wall[:, :120].transpose(1, 0, 2).copy(), 0)):
+        jumps = np.mean([np.abs(np.diff(x, axis=axis)).mean(axis=1 - axis)
+                         for x in guesses(scene)], axis=0)
+        assert jumps.argmax() == 79 and jumps[79] > 0.01
+        assert jumps[79] > 4 * max(*jumps[76:79], *jumps[80:83])
+
+
 def test_darkness_comes_by_gain_or_by_gamma_but_keeps_as_much_of_mid_grey():
     grey = np.stack([np.full((8, 8, 3), level, np.float32) for level in (0.5, 0.9)])
     dark = np.stack([[_apply('low_light', image, 0.8, seed) for image in grey]

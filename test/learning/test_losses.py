@@ -56,10 +56,12 @@ def test_edges_are_lost_by_blur_and_by_averaging_and_kept_by_the_stronger_source
 def test_averaging_loses_warm_targets_and_the_maximum_keeps_them():
     thermal = torch.full((1, 1, 120, 120), 0.1)
     thermal[..., 50:60, 50:60] = 0.9
-    visible = torch.full_like(thermal, 0.5)
-    average = losses.warmth_loss((thermal + visible) / 2, thermal)
-    assert average > 0.1
-    assert losses.warmth_loss(thermal, thermal) == 0
+    visible = torch.full_like(thermal, 0.15)
+    average, negative = (losses.warmth_loss(x, thermal) for x in ((thermal + visible) / 2,
+                                                                  1 - thermal))
+    assert 0.1 < average < negative
+    for kept in (thermal, torch.maximum(thermal, visible), 1.2 * thermal):
+        assert losses.warmth_loss(kept, thermal) == 0
 
 
 def test_chroma_ignores_brightness():

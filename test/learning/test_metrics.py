@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from samples import A, AVERAGE, B, noisy
 
-from degfusion_ros.learning import metrics
+from degfusion_ros.learning import (
+    metrics,
+    metrics_edges as edges,
+    metrics_likeness as likeness,
+    metrics_statistics as statistics,
+)
+from degfusion_ros.learning.metrics_warmth import hot
 
 
 def test_every_figure_is_there_and_the_worst_source_is_the_worst():
@@ -20,6 +26,31 @@ def test_every_figure_is_there_and_the_worst_source_is_the_worst():
     assert told['VIF'] == pytest.approx(told['VIF_visible'] + told['VIF_thermal'])
     assert told['SSIM'] == pytest.approx((told['SSIM_visible'] + told['SSIM_thermal']) / 2)
     assert told['PSNR'] == pytest.approx(-10 * np.log10(told['MSE']))
+
+
+def test_every_name_is_the_measure_of_that_name():
+    fused = noisy(AVERAGE, 10)
+    told = metrics.measure(fused, A, B)
+    for name, of in (('EN', statistics.entropy), ('SD', statistics.deviation),
+                     ('SF', statistics.spatial_frequency), ('AG', statistics.average_gradient)):
+        assert told[name] == of(fused), name
+    for name, of, joined in (
+            ('MI', likeness.mutual_information, sum), ('VIF', likeness.vif, sum),
+            ('CC', likeness.correlation, np.mean), ('SSIM', likeness.ssim, np.mean),
+            ('MSE', likeness.squared_error, np.mean), ('MS_SSIM', likeness.ms_ssim, np.mean)):
+        each = [of(A, fused), of(B, fused)]
+        assert [told[f'{name}_visible'], told[f'{name}_thermal']] == each, name
+        assert told[name] == pytest.approx(joined(each)), name
+    assert told['PSNR_thermal'] == likeness.psnr(likeness.squared_error(B, fused))
+    # what is left without one source, beside the other
+    differences = {'visible': (fused - B.astype(float), A), 'thermal': (fused - A.astype(float), B)}
+    for side, (left, source) in differences.items():
+        assert told[f'SCD_{side}'] == pytest.approx(likeness.correlation(left, source))
+    assert told['SCD'] == pytest.approx(told['SCD_visible'] + told['SCD_thermal'])
+    assert (told['Qabf'], told['Qabf_visible'], told['Qabf_thermal']) == edges.qabf(A, B, fused)
+    assert told['Nabf'] == edges.nabf(A, B, fused)
+    assert told['Nabf_swapped'] == edges.nabf(fused, B, A)
+    assert told['hot'] == hot(B, fused) != hot(A, fused)
 
 
 def test_copying_one_source_wins_a_sum_and_loses_the_worst():

@@ -24,6 +24,28 @@ def test_a_copy_adds_nothing_and_an_average_calms():
     assert calm['flicker_ratio_fused'] == pytest.approx(np.sqrt(0.5), abs=0.06)
 
 
+def test_flicker_and_pumping_of_two_frames_by_hand():
+    still = np.full((40, 40), 100, np.uint8)
+    half = still.copy()
+    half[:20] += 4
+    half[20:] -= 2
+    frames = [{'visible': still, 'thermal': still, 'fused': still},
+              {'visible': still + 2, 'thermal': still - 1, 'fused': half}]
+    told = flicker(frames)
+    assert (told['flicker_visible'], told['flicker_thermal']) == (2, 1)
+    assert told['flicker_fused'] == 3 and told['pumping_fused'] == 1
+    assert told['pumping_thermal'] == 1     # down is as bad as up
+    # beside the more restless source
+    assert told['flicker_ratio_fused'] == 1.5 and told['pumping_ratio_fused'] == 0.5
+    assert told['still_share'] == 1
+    frames[1] = {**frames[1], 'thermal': still + 4}
+    assert flicker(frames) == {}            # either source moves
+    moved = still + 2
+    moved[20:] += 50
+    told = flicker([frames[0], {'visible': moved, 'thermal': still, 'fused': still + 3}])
+    assert told['flicker_fused'] == 3 and 0.2 < told['still_share'] < 0.5
+
+
 def test_pumping_is_seen():
     told = flicker(sequence(lambda i, visible, thermal: visible // 2 + 8 * (i % 2)))
     assert told['pumping_fused'] == pytest.approx(8, abs=0.2)

@@ -43,6 +43,22 @@ def test_mutual_information_of_independent_halves_is_zero():
     assert m.mutual_information(rows.astype(np.uint8), (7 * rows).astype(np.uint8)) == 1
 
 
+def test_mutual_information_of_a_table_of_three_quarters():
+    # a one where the other has one, in three pixels of four: H(1/4) + H(1/2) - H(1/4, 1/4, 1/2)
+    one, other = (np.array([row] * 8, np.uint8) for row in ([0, 0, 0, 9], [0, 0, 5, 5]))
+    expected = 2 - 0.75 * np.log2(3) + 1 - 1.5
+    assert m.mutual_information(one, other) == pytest.approx(expected)
+
+
+def test_correlations_are_numpys():
+    far = noisy(B, 30)
+    assert m.correlation(A, far) == pytest.approx(np.corrcoef(A.ravel(), far.ravel())[0, 1])
+    less = far.astype(float) - B
+    assert m.difference_correlation(A, B, far) == pytest.approx(
+        np.corrcoef(less.ravel(), A.ravel())[0, 1])
+    assert m.difference_correlation(A, B, 255 - A) < -0.3
+
+
 def test_correlation_ignores_gain_and_sees_a_negative():
     assert m.correlation(A, (A // 2 + 9).astype(np.uint8)) == pytest.approx(1, abs=1e-3)
     assert m.correlation(A, 255 - A) == pytest.approx(-1)
@@ -70,6 +86,22 @@ def test_ssim_of_flat_images_is_their_luminance_term():
     luminance = (2 * 100 * 150 + c1) / (100 ** 2 + 150 ** 2 + c1)
     assert m.ssim(dark, light) == pytest.approx(luminance)
     assert m.ms_ssim(dark, light) == pytest.approx(luminance ** 0.1333)
+
+
+def test_ssim_is_the_mean_of_wangs_formula_over_whole_windows():
+    a, b = A[:23, :29], noisy(A, 20)[:23, :29]
+    t = np.arange(11) - 5
+    window = np.exp(-(t[:, None] ** 2 + t ** 2) / (2 * 1.5 ** 2))
+    window, found = window / window.sum(), []
+    for y in range(23 - 10):
+        for x in range(29 - 10):
+            p, q = (image[y:y + 11, x:x + 11].astype(float) for image in (a, b))
+            mp, mq = (window * p).sum(), (window * q).sum()
+            vp, vq = (window * (p - mp) ** 2).sum(), (window * (q - mq) ** 2).sum()
+            both = (window * (p - mp) * (q - mq)).sum()
+            found.append((2 * mp * mq + 2.55 ** 2) * (2 * both + 7.65 ** 2)
+                         / ((mp ** 2 + mq ** 2 + 2.55 ** 2) * (vp + vq + 7.65 ** 2)))
+    assert m.ssim(a, b) == pytest.approx(np.mean(found), abs=1e-6)
 
 
 def test_ssim_is_what_torchmetrics_says_up_to_its_borders():

@@ -28,6 +28,23 @@ def test_spatial_frequency_and_gradient_of_a_ramp_and_a_board():
     assert m.average_gradient(BOARD) == pytest.approx(10)
 
 
+def test_spatial_frequency_and_gradient_are_the_formulas_pixel_by_pixel():
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, (7, 9), dtype=np.uint8)
+    x = image.tolist()
+    rows = [(x[i][j + 1] - x[i][j]) ** 2 for i in range(7) for j in range(8)]
+    columns = [(x[i + 1][j] - x[i][j]) ** 2 for i in range(6) for j in range(9)]
+    assert m.spatial_frequency(image) == pytest.approx(np.sqrt(np.mean(rows) + np.mean(columns)))
+    steps = [np.sqrt(((x[i][j + 1] - x[i][j]) ** 2 + (x[i + 1][j] - x[i][j]) ** 2) / 2)
+             for i in range(6) for j in range(8)]
+    assert m.average_gradient(image) == pytest.approx(np.mean(steps))
+
+
+def test_entropy_of_an_uneven_histogram():
+    image = np.repeat(np.array([3, 8, 200], np.uint8), [8, 4, 4]).reshape(4, 4)
+    assert m.entropy(image) == pytest.approx(1.5)
+
+
 def test_all_rise_with_noise_and_so_choose_nothing():
     noisy = RAMP + np.random.default_rng(0).integers(0, 30, RAMP.shape, dtype=np.uint8)
     for of in (m.entropy, m.deviation, m.spatial_frequency, m.average_gradient):
