@@ -16,6 +16,7 @@ COMMANDS = {
     'evaluate': ('degfusion_ros.commands.evaluate', 'measure fused images; tables and a report'),
     'export': ('degfusion_ros.commands.export', 'write the folded network for other engines'),
     'fuse': ('degfusion_ros.commands.fuse', 'fuse and restore two folders of images'),
+    'fuse-bag': ('degfusion_ros.commands.fuse_bag', 'add the fused topics to a copy of a bag'),
     'fuzz': ('degfusion_ros.commands.fuzz', 'send malformed messages to the node'),
     'soak': ('degfusion_ros.commands.soak', 'run the node for long, with faults at random'),
     'degrade': ('degfusion_ros.commands.degrade', 'build a benchmark set from clean pairs'),

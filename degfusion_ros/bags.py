@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read and write rosbag2 (sqlite3 and mcap) without ROS."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import os
 from pathlib import Path
 import re
@@ -10,6 +10,7 @@ import sqlite3
 from typing import NamedTuple
 
 import numpy as np
+from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import (
     CompressionFormat,
     CompressionMode,
@@ -25,6 +26,7 @@ SUFFIXES = {'mcap': '.mcap', 'sqlite3': '.db3'}
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+UNHASHED = f'RIHS01_{0:064}'  # older bags do not tell the hash of a type
 NAMES = {  # what drivers call their topics; ir also within left_ir or ir_image, not in 'first'
     'visible': re.compile(r'visible|rgb|colou?r|(?<![a-z])(vis|eo)(?![a-z])'),
     'thermal': re.compile(r'therm|lwir|infra|(?<![a-z])ir(?![a-z])|boson|lepton|optris|flir')}
@@ -47,6 +49,18 @@ def topics(path: Path | str) -> dict[str, str]:
     """List the topics of a bag as {topic: message type}; BagError when it cannot be read."""
     with _opened(path) as reader:
         return {c.topic: c.msgtype for c in reader.connections}
+
+
+def connections(path: Path | str) -> list[Connection]:
+    """Return a bag's topics with all that is recorded of them: definition, hash, offered QoS."""
+    with _opened(path) as reader:
+        return list(reader.connections)
+
+
+def storage_of(path: Path | str) -> str:
+    """Return 'mcap' or 'sqlite3', whichever the files of a bag are."""
+    files = [Path(path)] if Path(path).is_file() else Path(path).iterdir()
+    return 'sqlite3' if any('.db3' in file.suffixes for file in files) else 'mcap'
 
 
 def span_ns(path: Path | str) -> tuple[int, int]:
@@ -160,7 +174,7 @@ class Writer:
             raise BagError(f'{self.path}: exists already; remove it or choose another name')
         # The folder carries the bag's own name, because the files inside are named after it.
         self.scratch = self.path.with_name(f'.{self.path.name}.{os.getpid()}.part')
-        self.connections: dict[str, object] = {}
+        self.connections: dict[tuple[str, str], Connection] = {}
 
     def __enter__(self) -> 'Writer':
         try:
@@ -176,16 +190,33 @@ class Writer:
             raise BagError(f'{self.path}: cannot be written: {error.strerror}') from error
         return self
 
+    def declare(self, topic: str, msgtype: str, qos: Sequence[Qos] = (),
+                recorded: Connection | None = None) -> None:
+        """
+        Add a topic, which may stay without messages.
+
+        qos: what its publishers offer. recorded: the topic in another bag, whose definition, for
+        types that no ROS comes with, and QoS are taken over.
+        """
+        told = {}
+        if recorded is not None:
+            qos = recorded.ext.offered_qos_profiles
+            known = msgtype in TYPES.fielddefs
+            if recorded.msgdef.data or not known:
+                digest = recorded.digest or (TYPES.hash_rihs01(msgtype) if known else UNHASHED)
+                told = {'msgdef': recorded.msgdef.data, 'rihs01': digest}
+        try:
+            self.connections[topic, msgtype] = self.writer.add_connection(
+                topic, msgtype, typestore=TYPES, offered_qos_profiles=qos, **told)
+        except TypesysError as error:
+            raise BagError(f'{self.path}: {topic}: unknown type {msgtype}') from error
+
     def write(self, topic: str, msgtype: str, time_ns: int, raw: bytes) -> None:
         """Append one message; raw: CDR bytes with encapsulation header, time_ns since the epoch."""
-        if topic not in self.connections:
-            try:
-                self.connections[topic] = self.writer.add_connection(
-                    topic, msgtype, typestore=TYPES)
-            except TypesysError as error:
-                raise BagError(f'{self.path}: {topic}: unknown type {msgtype}') from error
+        if (topic, msgtype) not in self.connections:
+            self.declare(topic, msgtype)
         try:
-            self.writer.write(self.connections[topic], time_ns, raw)
+            self.writer.write(self.connections[topic, msgtype], time_ns, raw)
         except (OSError, sqlite3.Error) as error:  # a full disk, mostly
             raise BagError(_line(self.path, 'cannot be written', error)) from error
 

@@ -148,6 +148,20 @@ class Fuser:
             _use_threads(self._threads)
         return _degradation(told)
 
+    @property
+    def steering(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """
+        What the last judgement left, None before the first: d_deg and what steers, on the CPU.
+
+        Set on another Fuser of the same model, that one goes on as this one would.
+        """
+        return None if self._vector is None else (self._vector.cpu(), self._gate.cpu())
+
+    @steering.setter
+    def steering(self, kept: tuple[torch.Tensor, torch.Tensor]) -> None:
+        self._vector, self._gate = (x.to(self.device) for x in kept)
+        self._steer(self._gate)
+
     def _steadied(self, vector: torch.Tensor, visible: torch.Tensor, thermal: torch.Tensor,
                   keep: float) -> torch.Tensor:
         before, labels = self._vector, len(VISIBLE_LABELS) + len(THERMAL_LABELS)

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages out of arrays and back: images, camera_info at the output's size, severities."""
 
-import copy
-
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 import numpy as np
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+
+from degfusion_ros.imaging.camera_info import scaled_camera_info
+
+__all__ = ['image', 'key_values', 'scaled_camera_info', 'scores', 'stamp_ns']
 
 
 def stamp_ns(header: Header) -> int:
@@ -22,37 +24,6 @@ def image(array: np.ndarray, encoding: str, header: Header) -> Image:
     # Fills the message's own array. Assigning to data would check every byte in Python.
     message.data.frombytes(memoryview(np.ascontiguousarray(array)).cast('B'))
     return message
-
-
-def scaled_camera_info(
-        info: CameraInfo, width: int, height: int, header: Header) -> CameraInfo:
-    """
-    Return the calibration of an image resized to `width` x `height` pixels.
-
-    Binning and the region of interest are worked into K and P, so that what comes back
-    describes a plain full image, as image_proc's resize does.
-    """
-    out = copy.deepcopy(info)
-    out.header = header
-    roi = info.roi
-    full_width, full_height = roi.width or info.width, roi.height or info.height
-    if not (full_width and full_height):  # the camera is not calibrated and says nothing
-        out.width, out.height = width, height
-        return out
-    x, y = width / full_width, height / full_height
-    out.k[2] -= roi.x_offset
-    out.k[5] -= roi.y_offset
-    out.p[2] -= roi.x_offset
-    out.p[6] -= roi.y_offset
-    out.k[:3] *= x
-    out.k[3:6] *= y
-    out.p[:4] *= x
-    out.p[4:8] *= y
-    out.width, out.height = width, height
-    out.binning_x = out.binning_y = 0
-    out.roi.x_offset = out.roi.y_offset = out.roi.width = out.roi.height = 0
-    out.roi.do_rectify = False
-    return out
 
 
 def scores(header: Header, judged: dict[str, tuple[dict[str, float], tuple]]) -> DiagnosticArray:
