@@ -12,6 +12,7 @@ import torch
 from degfusion_ros import Fuser, FuserError
 from degfusion_ros.fuser import ENGINES, OUTPUTS, THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models import compiled
+from degfusion_ros.models.labels import LABELS
 
 
 @pytest.fixture(scope='module')
@@ -49,6 +50,41 @@ def test_refresh_names_every_label_and_steers(fuser):
     assert told.vector.shape == (512,) and told.vector.dtype == np.float32
     assert told.visible_labels and told.thermal_labels
     assert (fuser.fuse(visible, thermal).fused != before).any()
+
+
+@pytest.fixture(scope='module')
+def told(tiny_model):
+    """Return a judgement by a guidance whose heads say given odds, whatever they are shown."""
+    fuser, pair = Fuser.load(tiny_model, 'cpu', 'float32'), _pair(64, 64)
+
+    def judge(severity=0.5, **odds):
+        for modality, names in LABELS.items():
+            head = fuser._guidance.heads[modality]
+            head.weight.zero_()
+            said = [odds.get(f'{modality}_{name}', 0.02) for name in names]
+            head.bias.copy_(torch.tensor([*said, *[severity] * len(names)]).logit())
+        return fuser.refresh(*pair)
+    return judge
+
+
+@pytest.mark.parametrize('odds, labels', [
+    (0.34, ('clean',)), (0.36, ('unsure',)), (0.49, ('unsure',)), (0.51, ('rain',))])
+def test_a_label_near_even_odds_is_unsure_and_from_even_odds_on_it_is_there(told, odds, labels):
+    found = told(visible_rain=odds)
+    assert found.visible_labels == labels
+    assert found.unsure == {'visible': labels == ('unsure',), 'thermal': False}
+    assert found.thermal_labels == ('clean',)
+    # below even odds a severity counts in proportion
+    assert found.visible['rain'] == pytest.approx(0.5 if odds > 0.5 else 0.5 * odds, abs=1e-5)
+
+
+def test_doubts_beside_a_sure_label_are_not_told_and_cameras_doubt_alone(told):
+    found = told(visible_fog=0.9, visible_rain=0.45, thermal_stripe=0.4, thermal_blur=0.2)
+    assert found.visible_labels == ('fog',) and found.thermal_labels == ('unsure',)
+    assert found.unsure == {'visible': False, 'thermal': True}
+    assert told(thermal_stripe=0.3, thermal_blur=0.3).unsure['thermal'] is False   # no sum
+    both = told(visible_fog=0.9, visible_rain=0.6)
+    assert set(both.visible_labels) == {'fog', 'rain'}
 
 
 def test_what_steers_is_steadied_unless_the_scene_is_another(fuser):

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every part that is switched off is off, and the routed form is the folded one."""
 
+from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest
 import torch
 
 from degfusion_ros.learning import ablation
+from degfusion_ros.models import checkpoint
+from degfusion_ros.models.choice import find_model
 from degfusion_ros.models.dgmoe import DgMoe
 from degfusion_ros.models.enhancement import FACTOR
 from degfusion_ros.models.labels import VISIBLE_LABELS
@@ -111,3 +114,30 @@ def test_without_deraining_rain_is_left_to_the_fusion_network(pair):
     whole, without = (fused(forms[name], pair, told) for name in ('full', 'without_deraining'))
     assert (whole['visible'] - without['visible']).abs().mean() > 1e-2
     assert torch.equal(whole['fused'], without['fused']) and network.deraining is not None
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2 ** 31), scale=st.floats(0.1, 8))
+def test_routed_is_folded_for_the_whole_network_whatever_its_weights_and_vector(seed, scale):
+    torch.manual_seed(seed)
+    small = DgMoe((8, 8), plain=(0, 1), decoder=(1, 1)).eval().requires_grad_(False)
+    for parameter in small.parameters():        # fresh ones would leave experts unsteered
+        torch.nn.init.normal_(parameter, std=0.1)
+    told, pair = scale * torch.randn(1, 512), (torch.rand(1, 3, 32, 40), torch.rand(1, 1, 32, 40))
+    routed, common = (fused(ablation.Ablated(small, **off), pair, told)
+                      for off in ({'folded': False}, {'experts': False}))
+    steered = small(*pair, small.steer(told, None, None, torch.float32), OUTPUTS)
+    for name in OUTPUTS:
+        torch.testing.assert_close(routed[name], steered.unpacked(name), atol=1e-4, rtol=0)
+        assert (routed[name] - common[name]).abs().max() > 1e-3     # the experts tell
+
+
+def test_routed_is_folded_for_the_shipped_weights():
+    shipped = checkpoint.load(find_model('dgmoe'))[0].eval().requires_grad_(False)
+    rng = np.random.default_rng(0)
+    visible = rng.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    for severities in ((0, 1.2, 0, 0, 0.8, 0, 0, 0.6, 0, 0), (1.6, 0, 0, 0, 0, 0, 1.4, 0, 0, 0)):
+        told = rng.standard_normal(512).astype(np.float32)
+        told[:10] = severities      # twice what was judged
+        found = ablation.largest_difference(shipped, told, visible, visible[..., 1])
+        assert found < 1e-4

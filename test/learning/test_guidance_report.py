@@ -9,6 +9,7 @@ import torch
 
 from degfusion_ros.learning import guidance_report
 from degfusion_ros.models.guidance import Guidance
+from degfusion_ros.models.labels import LABELS
 
 
 @pytest.fixture(scope='module')
@@ -35,3 +36,31 @@ def test_it_is_written_as_json_and_as_tables(found, tmp_path):
     text = (tmp_path / 'guidance.md').read_text()
     assert '| own |' in text and '| unseen |' in text and 'low_contrast' in text
     assert [p.suffix for p in sorted(tmp_path.iterdir())] == ['.json', '.md']
+
+
+@pytest.mark.parametrize('generator', ['own', 'unseen'])
+@pytest.mark.parametrize('modality', ['visible', 'thermal'])
+def test_every_confusion_matrix_stands_on_the_page(found, generator, modality):
+    names = (*LABELS[modality], 'clean')
+    # cells that no other matrix has: each table shows its own
+    counts = [[100 * i + j for j in range(len(names))] for i in range(len(names))]
+    single = {**found[f'{generator}_single'], f'confusion_{modality}': counts}
+    lines = guidance_report.page({**found, f'{generator}_single': single}).splitlines()
+    start = lines.index(f'Single conditions, {generator} generator, {modality} (rows true)')
+    assert lines[start + 2] == '| | ' + ' | '.join(names) + ' |'
+    assert set(lines[start + 3]) == {'|', '-'}
+    assert lines[start + 4:start + 4 + len(names)] == [
+        f'| {name} | ' + ' | '.join(str(100 * i + j) for j in range(len(names))) + ' |'
+        for i, name in enumerate(names)]
+    assert sum('(rows true)' in line for line in lines) == 4
+
+
+def test_the_pages_first_tables_hold_the_scores(found):
+    lines = guidance_report.page(found).splitlines()
+    for name in ('own', 'unseen'):
+        many, one = found[f'{name}_composites'], found[f'{name}_single']
+        figures = (many['macro_f1'], many['exact'], many['severity_error'], one['top1_visible'],
+                   one['top1_thermal'], one['severity_error'])
+        assert f'| {name} | ' + ' | '.join(f'{x:.3f}' for x in figures) + ' |' in lines
+    assert sum(line.startswith(('| visible_', '| thermal_')) for line in lines) == 10
+    assert f'1 real nights read low_light: {found["nights"]["low_light"]:.2f}' in lines

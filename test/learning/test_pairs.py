@@ -13,6 +13,7 @@ from degfusion_ros.learning.pairs import (
     DataError,
     DegradedStream,
     find_pairs,
+    misplaced,
     PairFolders,
     Reservoir,
 )
@@ -71,6 +72,26 @@ def test_what_is_judged_is_a_frame_nearly_the_same():
         assert np.array_equal(warmth, heat[y:y + h, x:x + w])
         sizes.add((h, w))
     assert len(sizes) > 20 and min(h for h, _ in sizes) >= 90 and min(w for _, w in sizes) >= 108
+
+
+def test_a_misplaced_thermal_image_is_off_by_up_to_three_pixels_and_ends_as_it_did():
+    rng, moves = np.random.default_rng(0), []
+    y, x = np.indices((60, 80), dtype=np.float32)
+    for _ in range(60):
+        across, down = (misplaced(ramp, np.random.default_rng(seed)) for seed in
+                        [int(rng.integers(2 ** 31))] for ramp in (x, y))
+        assert across.shape == x.shape and across.dtype == np.float32
+        inside = slice(4, -4), slice(4, -4)
+        dx, dy = (x - across)[inside], (y - down)[inside]
+        assert np.ptp(dx) < 0.05 and np.ptp(dy) < 0.05      # the whole image, and it alone moves
+        moves.append((dx.mean(), dy.mean()))
+        assert across.min() >= 0 and down.min() >= 0
+        flat = misplaced(np.full((60, 80), 0.7, np.float32), rng)
+        assert np.abs(flat - 0.7).max() < 1e-6              # no black border comes in
+    moves = np.array(moves)
+    assert np.abs(moves).max() <= 3 + 1 / 32                # what warpAffine rounds to
+    assert (moves.max(axis=0) > 2).all() and (moves.min(axis=0) < -2).all()
+    assert abs(np.corrcoef(moves.T)[0, 1]) < 0.5
 
 
 def test_cells_are_luminance_of_bytes_and_of_floats():

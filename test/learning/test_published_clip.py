@@ -10,10 +10,13 @@ import torch
 import yaml
 
 from degfusion_ros.__main__ import main
-from degfusion_ros.models import checkpoint
+from degfusion_ros.models import checkpoint, clip as clips
 from degfusion_ros.models.dgmoe import DgMoe
 
 NAME = 'test-ViT-B-32'      # ViT-B-32's shape of file, fewer and narrower layers
+# where peft keeps an adapter -> the published weight that it changes
+SITES = {'attn': 'attn.in_proj_weight', 'attn.base_layer.out_proj': 'attn.out_proj.weight',
+         'mlp.c_fc': 'mlp.c_fc.weight', 'mlp.c_proj': 'mlp.c_proj.weight'}
 
 
 @pytest.fixture(scope='module')
@@ -49,11 +52,28 @@ def test_training_adapts_merges_and_ends_in_a_fusion_checkpoint(published, pair_
     assert not (out / 'pretrain').exists()      # published weights are adapted, not retrained
     adapters = load_file(out / 'adapters.safetensors')
     assert adapters and all('lora_' in key for key in adapters)
-    assert any('lora_B' in key and value.any() for key, value in adapters.items())
+    # B starts at zero: what it holds was learnt
+    learnt = {key for key, value in adapters.items() if 'lora_B' in key and value.any()}
+    assert learnt == {f'transformer.resblocks.{layer}.{site}.lora_B.default.weight'
+                      for layer in (0, 1) for site in SITES}
     trained = load_file(out / 'guidance.safetensors')
     moved = {key for key, value in base.items() if not torch.equal(trained[f'clip.{key}'], value)}
     assert moved and all(key.startswith('visual.transformer') for key in moved)
     assert not [key for key in moved if 'ln_' in key]
+    assert moved == {f'visual.transformer.resblocks.{layer}.{name}'
+                     for layer in (0, 1) for name in SITES.values()}
+    for layer in (0, 1):
+        for site in ('attn', 'mlp.c_fc', 'mlp.c_proj'):
+            a, b = (adapters[f'transformer.resblocks.{layer}.{site}.lora_{x}.default.weight']
+                    for x in 'AB')
+            key = f'visual.transformer.resblocks.{layer}.{SITES[site]}'
+            torch.testing.assert_close(trained[f'clip.{key}'], base[key] + 2 * b @ a)
+    again = clips.create_clip(NAME, file)[0]
+    lora = clips.add_lora(again, config['lora_rank'])
+    assert not lora.model.load_state_dict(adapters, strict=False).unexpected_keys
+    clips.merge_lora(again, lora)
+    for key, value in again.state_dict().items():
+        torch.testing.assert_close(trained[f'clip.{key}'], value)
 
     guidance, tensors = checkpoint.load_guidance(out / 'guidance.safetensors')
     network = DgMoe()

@@ -9,6 +9,7 @@ import sys
 import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 import torch
 import yaml
 
@@ -234,6 +235,24 @@ def test_learning_rate_warms_up_and_decays():
     assert factors[0] == pytest.approx(0.01) and factors[100] == pytest.approx(1.0)
     assert factors[1000] == pytest.approx(0.02)
     assert all(b <= a for a, b in zip(factors[100:], factors[101:]))
+
+
+def test_the_losses_of_a_run_are_drawn_by_tensorboard(tmp_path):
+    model = torch.nn.Linear(2, 1)
+
+    def losses(step):
+        part = model(torch.ones(1, 2)).square().sum()
+        return {'part': part, 'total': part + step}
+    loop = Loop(model, tmp_path, lr=0.01, steps=40)
+    loop.run(losses, 'small')
+    loop.log.close()
+    assert len(list(tmp_path.glob('events.out.tfevents.*'))) == 1
+    drawn = EventAccumulator(str(tmp_path))
+    drawn.Reload()
+    total, part = (drawn.Scalars(f'loss/{name}') for name in ('total', 'part'))
+    assert [event.step for event in total] == [event.step for event in part] == [20, 40]
+    for whole, piece in zip(total, part):       # logged after the step of that number
+        assert whole.value - piece.value == pytest.approx(whole.step - 1, abs=1e-4)
 
 
 def test_a_step_without_finite_gradients_is_left_out_and_many_end_the_run(tmp_path):
