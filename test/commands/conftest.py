@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lets the tests of calibrate use the scenes of the imaging tests."""
+"""Lets tests use what lies beside them, and the scenes of the imaging tests."""
 
 from pathlib import Path
 import sys
 
-sys.path.insert(0, str(Path(__file__).parents[1] / 'imaging'))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / 'imaging')]
