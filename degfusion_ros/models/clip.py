@@ -13,8 +13,8 @@ from torch import nn
 
 from degfusion_ros.models.image_tower import SMALL
 
-# LoRA sites of open_clip's ViT. `attn` stands for its `in_proj` and `out_proj`; peft 0.21 counts the
-# adapter of the latter twice, in the forward pass and in the merge alike.
+# LoRA sites of open_clip's ViT. `attn` stands for its `in_proj` and `out_proj`; peft 0.21 counts
+# the adapter of the latter twice, in the forward pass and in the merge alike.
 LORA_TARGETS = ('attn', 'c_fc', 'c_proj')
 _WORDS = ('a', 'visible', 'thermal', 'image', 'with', 'and', 'clean', 'slight', 'moderate', 'heavy',
           'fog', 'low', 'light', 'overexposure', 'rain', 'noise', 'blur', 'stripe', 'contrast')
