@@ -11,6 +11,8 @@ of 640x480 or 0.2 to 2 % of its pixels as seeds, greys of 200 to 255.
 import cv2
 import numpy as np
 
+from degfusion_ros.learning.veiled_rain import veiled_rain
+
 _SLANT = np.pi / 4      # recipes draw up to this; steep wind is rare
 
 
@@ -62,6 +64,11 @@ def drawn_lines(shape: tuple[int, int], covered: float, length: float, angle: fl
 
 
 def rain(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
+    """Add rain of one of two makers, drawn alike: see `published_rain` and `veiled_rain`."""
+    return (published_rain if rng.random() < 0.5 else veiled_rain)(rgb, severity, rng)
+
+
+def published_rain(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """
     Add up to three distances of streaks and, in half of the frames, the veil of drops too far off.
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest
 
-from degfusion_ros.learning.rain import drawn_lines, rain, stretched_noise
+from degfusion_ros.learning.rain import drawn_lines, published_rain, rain, stretched_noise
+from degfusion_ros.learning.veiled_rain import veiled_rain
 
 MAKERS = (stretched_noise, drawn_lines)
 
@@ -16,7 +17,7 @@ def _grey(level: float, size: int = 240) -> np.ndarray:
 
 
 def _rain(image: np.ndarray, severity: float, seed: int) -> np.ndarray:
-    return rain(image, severity, np.random.default_rng(seed)).mean(axis=2)
+    return published_rain(image, severity, np.random.default_rng(seed)).mean(axis=2)
 
 
 def _lean(layer: np.ndarray) -> float:
@@ -81,3 +82,20 @@ def test_far_drops_veil_some_frames_darker_some_lighter_and_others_not():
 def test_a_drop_is_about_as_bright_as_the_scene_around_it_or_brighter():
     lit = [np.percentile(_rain(_grey(0.3), 0.9, seed), 99.5) for seed in range(30)]
     assert min(lit) < 0.5 and max(lit) > 0.75
+
+
+def test_either_maker_is_drawn():
+    image = _grey(0.5, 64)
+    same = []
+    for seed in range(20):
+        wet, (one, other) = rain(image, 0.5, np.random.default_rng(seed)), (
+            _drawn(maker, image, seed) for maker in (published_rain, veiled_rain))
+        assert (wet == one).all() or (wet == other).all()
+        same.append((wet == one).all())
+    assert 4 < sum(same) < 16
+
+
+def _drawn(maker, image: np.ndarray, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    rng.random()
+    return maker(image, 0.5, rng)
