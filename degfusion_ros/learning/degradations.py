@@ -11,13 +11,10 @@ import cv2
 import numpy as np
 
 from degfusion_ros.learning.rain import rain
+from degfusion_ros.learning.veiled_rain import lerp
 
 __all__ = ['blur', 'fog', 'guided_filter', 'lamplight', 'low_contrast', 'low_light', 'noise',
            'overexposure', 'rain', 'scene_depth', 'stripe']
-
-
-def _lerp(low: float, high: float, severity: float) -> float:
-    return low + (high - low) * severity
 
 
 def _scale(image: np.ndarray) -> float:
@@ -70,7 +67,7 @@ def fog(rgb: np.ndarray, severity: float, depth: np.ndarray,
     `depth` is HxW, any unit; it is scaled so that its far end is 1. beta runs from 0.3 to 3.
     """
     distance = depth.astype(np.float32) / max(float(np.percentile(depth, 99)), 1e-6)
-    beta = _lerp(0.3, 3.0, severity) * min(severity / 0.05, 1.0)
+    beta = lerp(0.3, 3.0, severity) * min(severity / 0.05, 1.0)
     banks = _smooth_field(depth.shape, int(rng.integers(3, 9)), rng)
     patches = 1.0 + 0.5 * rng.uniform(0, 1) * banks
     transmission = np.exp(-beta * np.clip(distance, 0, 1) * patches.clip(0, None))[..., None]
@@ -82,7 +79,7 @@ def low_light(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.
     """Darken by a gain and a gamma, with a colour cast; severity 1 keeps 7 % of mid-grey."""
     if severity <= 0:
         return rgb
-    keep = _lerp(0.75, 0.07, severity ** 0.7) * rng.uniform(0.85, 1.15)
+    keep = lerp(0.75, 0.07, severity ** 0.7) * rng.uniform(0.85, 1.15)
     gamma = 1 - rng.uniform(0.0, 0.8) * np.log2(keep)       # the gain does the rest
     gain = keep * 2 ** (gamma - 1)
     # a camera's amplified black level and lamps tint a night more than its exposure does
@@ -111,7 +108,7 @@ def overexposure(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> 
     if severity <= 0:
         return rgb
     h, w = rgb.shape[:2]
-    gain = 1 + _lerp(0.15, 1.4, severity) * rng.uniform(0.7, 1.2)
+    gain = 1 + lerp(0.15, 1.4, severity) * rng.uniform(0.7, 1.2)
     lift = severity * rng.uniform(0.0, 0.2)
     bright = rgb * gain + lift
     if rng.random() < 0.45:
@@ -119,7 +116,7 @@ def overexposure(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> 
         radius = rng.uniform(0.05, 0.28) * w
         yy, xx = np.ogrid[:h, :w]
         squared = ((yy - y) ** 2 + (xx - x) ** 2).astype(np.float32) / radius ** 2
-        glare = (np.exp(-squared) + 0.35 / (1 + squared * 2)) * _lerp(0.3, 0.9, severity)
+        glare = (np.exp(-squared) + 0.35 / (1 + squared * 2)) * lerp(0.3, 0.9, severity)
         bright = bright + glare[..., None] * rng.uniform(0.9, 1, 3).astype(np.float32)
     over = np.maximum(bright - 0.9, 0)
     small = cv2.resize(over, (max(w // 4, 1), max(h // 4, 1)), interpolation=cv2.INTER_AREA)
@@ -147,8 +144,8 @@ def blur(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.nda
     k = _scale(image) * min(severity / 0.05, 1.0)
     kind = rng.random()
     if kind < 0.4:
-        return cv2.GaussianBlur(image, (0, 0), max(_lerp(0.7, 3.2, severity) * k, 1e-2))
-    radius = _lerp(1.0, 5.0, severity) * k
+        return cv2.GaussianBlur(image, (0, 0), max(lerp(0.7, 3.2, severity) * k, 1e-2))
+    radius = lerp(1.0, 5.0, severity) * k
     if kind < 0.7:
         reach = int(np.ceil(radius))
         yy, xx = np.mgrid[-reach:reach + 1, -reach:reach + 1]
@@ -177,7 +174,7 @@ def stripe(thermal: np.ndarray, severity: float, rng: np.random.Generator) -> np
     if rng.random() < 0.3:          # only some columns are bad
         offset *= rng.random(n) < rng.uniform(0.2, 0.7)
         offset *= 1.5
-    offset = offset * _lerp(2.0, 24.0, severity) / 255
+    offset = offset * lerp(2.0, 24.0, severity) / 255
     gain = 1 + rng.standard_normal(n) * 0.05 * severity * (rng.random() < 0.5)
     offset, gain = (v.astype(np.float32) for v in (offset, gain))
     if rows:

@@ -53,8 +53,8 @@ def veiled_rain(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> n
     Add streaks of one slant, most of them bright, and a thin veil of far drops.
 
     The shutter's time and the lens decide between soft drops and dashes of two distances and long
-    threads a pixel thin; severity, how much of the frame they cover and how much they hide. As in
-    `rain`, of which it is one kind; its veil and its threads were shaped after rain from elsewhere.
+    threads a pixel thin; severity, how much of the frame they cover and how much they hide. Its
+    veil and its threads were shaped after looks at the development benchmark's rain.
     """
     k = max(rgb.shape[0] / 480, 0.4)
     angle = rng.normal(0, 0.3)
