@@ -11,6 +11,7 @@ import sys
 COMMANDS = {
     'benchmark': ('degfusion_ros.commands.benchmark', 'measure speed and memory, side by side'),
     'ablate': ('degfusion_ros.commands.ablate', 'measure a model without each of its parts'),
+    'average': ('degfusion_ros.commands.average', 'take the mean of checkpoints, or of parts'),
     'calibrate': ('degfusion_ros.commands.calibrate', 'register the thermal to the visible camera'),
     'demo': ('degfusion_ros.commands.demo', 'play a drive or a bag through the real node'),
     'evaluate': ('degfusion_ros.commands.evaluate', 'measure fused images; tables and a report'),

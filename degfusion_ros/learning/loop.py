@@ -90,8 +90,20 @@ class Loop:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
 
     def resume(self) -> bool:
-        """Take up the last checkpoint of the folder; False when there is none."""
-        path = self.folder / 'last.pt'
+        """
+        Take up the last checkpoint of the folder; False when there is none.
+
+        Raises TrainingError where it cannot be read, or where machines do not find the same one.
+        """
+        found = self._take_up(self.folder / 'last.pt')
+        steps = self.accelerator.gather(torch.tensor([self.step], device=self.device))
+        if len(set(steps.tolist())) > 1:
+            raise TrainingError(f'{self.folder}: processes found checkpoints of steps '
+                                f'{sorted(set(steps.tolist()))}; give all machines one --output '
+                                'folder, or copy its last.pt to each')
+        return found
+
+    def _take_up(self, path: Path) -> bool:
         if not path.exists():
             return False
         try:

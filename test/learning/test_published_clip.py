@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A published CLIP, from its file through the training command to a fusion checkpoint."""
+"""A published CLIP, from its file through both training stages to fused pictures."""
 
 import json
+from pathlib import Path
 
 import open_clip
 import pytest
@@ -11,9 +12,9 @@ import yaml
 
 from degfusion_ros.__main__ import main
 from degfusion_ros.models import checkpoint, clip as clips
-from degfusion_ros.models.dgmoe import DgMoe
 
 NAME = 'test-ViT-B-32'      # ViT-B-32's shape of file, fewer and narrower layers
+CONFIG = Path(__file__).parents[2] / 'config' / 'train'
 # where peft keeps an adapter -> the published weight that it changes
 SITES = {'attn': 'attn.in_proj_weight', 'attn.base_layer.out_proj': 'attn.out_proj.weight',
          'mlp.c_fc': 'mlp.c_fc.weight', 'mlp.c_proj': 'mlp.c_proj.weight'}
@@ -36,7 +37,7 @@ def published(tmp_path_factory):
     return folder / 'published.safetensors', tensors
 
 
-def test_training_adapts_merges_and_ends_in_a_fusion_checkpoint(published, pair_root, tmp_path):
+def test_training_adapts_merges_and_ends_in_fused_pictures(published, pair_root, tmp_path):
     file, base = published
     config = {'clip': NAME, 'weights': str(file), 'seed': 1, 'nights': {}, 'only_clean': False,
               'data': {'sets': ['street'], 'validation_share': 0.3}, 'workers': 0, 'batch': 2,
@@ -75,15 +76,24 @@ def test_training_adapts_merges_and_ends_in_a_fusion_checkpoint(published, pair_
     for key, value in again.state_dict().items():
         torch.testing.assert_close(trained[f'clip.{key}'], value)
 
-    guidance, tensors = checkpoint.load_guidance(out / 'guidance.safetensors')
-    network = DgMoe()
-    fusion = tmp_path / 'fusion.safetensors'
-    checkpoint.save(fusion, 'dgmoe', network.state_dict(), tensors, network.config, 2,
-                    guidance.clip_name)
+    guidance = checkpoint.load_guidance(out / 'guidance.safetensors')[0].eval()
+    steered = {**yaml.safe_load((CONFIG / 'fusion.yaml').read_text()), 'frames': 2, 'crop': 64,
+               'network': {'widths': [8, 8], 'plain': [0, 0], 'decoder': [1]}, 'fresh': 1,
+               'data': config['data'], 'reservoir': 8, 'workers': 0, 'steps': 2, 'export_steps': 2}
+    (tmp_path / 'fusion.yaml').write_text(yaml.safe_dump(steered))
+    assert main(['train', 'fusion', '--config', str(tmp_path / 'fusion.yaml'), '--data',
+                 str(pair_root), '--guidance', str(out / 'guidance.safetensors'), '--output',
+                 str(tmp_path / 'fusion')]) == 0
+    fusion = tmp_path / 'fusion' / 'dgmoe.safetensors'
     loaded = checkpoint.load(fusion)[1]
     assert loaded.clip_name == NAME
     views = torch.randint(0, 256, (1, 2, 3, 224, 224), dtype=torch.uint8)
     measures = torch.randn(1, len(guidance.centre))
     with torch.inference_mode():
         torch.testing.assert_close(loaded(views, measures).vector,
-                                   guidance.eval()(views, measures).vector, atol=0.05, rtol=0.05)
+                                   guidance(views, measures).vector, atol=0.05, rtol=0.05)
+    pairs = pair_root / 'street'
+    assert main(['fuse', '--model', str(fusion), '--visible', str(pairs / 'visible'), '--thermal',
+                 str(pairs / 'thermal'), '--output', str(tmp_path / 'fused')]) == 0
+    names = {p.stem for p in (pairs / 'visible').iterdir()}
+    assert {p.stem for p in (tmp_path / 'fused' / 'fused').iterdir()} == names

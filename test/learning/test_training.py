@@ -20,9 +20,9 @@ from degfusion_ros.learning.fusion_training import fused_losses, FusionTask
 from degfusion_ros.learning.guidance_training import GuidanceTask
 from degfusion_ros.learning.loop import cosine, Loop, TrainingError
 from degfusion_ros.models import checkpoint
-from degfusion_ros.models.dgmoe import DgMoe
-from degfusion_ros.models.enhancement import JUDGED
-from degfusion_ros.models.guidance import Guidance
+from degfusion_ros.models.dgmoe import DgMoe, PARTS
+from degfusion_ros.models.enhancement import JUDGED, STATISTICS
+from degfusion_ros.models.guidance import Guidance, VECTOR_SIZE
 from degfusion_ros.models.labels import LABELS, VISIBLE_LABELS
 from degfusion_ros.models.network import OUTPUTS
 from degfusion_ros.models.tg_ecnet import TgEcnet
@@ -189,6 +189,23 @@ def test_two_processes_train_one_network_on_samples_of_their_own(pair_root, tmp_
     assert Fuser.load(tmp_path / 'out' / 'dgmoe.safetensors', 'cpu', 'float32').name == 'dgmoe'
 
 
+def test_machines_that_find_different_checkpoints_do_not_go_on(tmp_path):
+    Loop(torch.nn.Linear(2, 1), tmp_path / '0', lr=0.1, steps=1).run(
+        lambda step: {'total': torch.zeros((), requires_grad=True)}, 'first')
+    (tmp_path / 'go.py').write_text("""
+import os, sys
+import torch
+from degfusion_ros.learning.loop import Loop
+Loop(torch.nn.Linear(2, 1), f'{sys.argv[1]}/{os.environ["RANK"]}', lr=0.1, steps=2).resume()
+""")
+    done = subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone',
+                           '--nproc-per-node', '2', tmp_path / 'go.py', tmp_path],
+                          capture_output=True, text=True, timeout=100,
+                          env={**os.environ, 'OMP_NUM_THREADS': '1',
+                               'PYTHONPATH': os.pathsep.join(sys.path)})
+    assert done.returncode and 'steps [0, 1]; give all machines one' in done.stderr
+
+
 def test_only_pictures_that_a_loss_needs_are_computed():
     network = DgMoe(**NETWORK)
     tasks = [FusionTask(network, dict.fromkeys(names, 1.0)) for names in (
@@ -208,6 +225,25 @@ def test_the_exposure_loss_is_low_where_the_curve_is_the_right_one():
     assert task._exposure_loss(many) < before - 10
     task._exposure_loss(many).backward()
     assert task.network.enhance_visible.exposure[-1].weight.grad.abs().max() > 0
+
+
+def test_the_papers_losses_train_the_papers_size():
+    config = _config('dgmoe_paper')
+    torch.manual_seed(0)
+    network = DgMoe(**config['network'])
+    task = FusionTask(network, config['losses'])
+    assert task.outputs == OUTPUTS
+    vectors = torch.randn(2, VECTOR_SIZE)
+    told = task({'degraded': torch.randint(0, 256, (2, 1, 4, 64, 64), dtype=torch.uint8),
+                 'clean': torch.randint(0, 256, (2, 1, 4, 64, 64), dtype=torch.uint8),
+                 'warm': torch.zeros(2, 1, 2, 64, 64, dtype=torch.bool),
+                 'vector': vectors, 'statistics': torch.rand(2, sum(STATISTICS))},
+                {'vector': torch.randn(8, VECTOR_SIZE)})
+    assert set(told) == {*config['losses'], 'total'}
+    told['total'].backward()
+    # the experts of all parts and levels learn
+    assert all(block.common.grad.abs().sum() > 0 for part in PARTS for block in
+               network.blocks(part))
 
 
 def test_likeness_counts_frames_with_nothing_wrong_alone():
