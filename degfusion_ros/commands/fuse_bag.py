@@ -31,18 +31,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='images to add (default: all)')
     parser.add_argument('--name', default='fusion_node', type=lambda text: text.strip('/'),
                         help='namespace of what is added (default: %(default)s)')
+    parser.add_argument('--params', type=Path, metavar='FILE',
+                        help="the node's parameter file; the options below go before it")
     parser.add_argument('--registration', type=Path, metavar='FILE',
                         help="calibrate's; without it thermal is resized to visible")
-    parser.add_argument('--max-dt', type=_number(0, 5), default=0.05, metavar='S',
-                        help='stamps further apart are never a pair (default: %(default)s s)')
-    parser.add_argument('--refresh', type=_number(0, 1e6), default=0.5, metavar='S',
-                        help="the bag's time between two judgements (default: %(default)s s)")
-    parser.add_argument('--smoothing', type=_number(0, 0.95), default=0.75, metavar='SHARE',
-                        help='of the last judgement, kept in the next (default: %(default)s)')
-    parser.add_argument('--model', default='dgmoe', help='shipped name or .safetensors path')
-    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
-    parser.add_argument('--precision', default='auto',
-                        help='auto, float32, bfloat16 or float16')
+    parser.add_argument('--max-dt', type=_number(0, 5), metavar='S',
+                        help='stamps further apart are never a pair (default: 0.05 s)')
+    parser.add_argument('--refresh', type=_number(0, 1e6), metavar='S',
+                        help="the bag's time between two judgements (default: 0.5 s)")
+    parser.add_argument('--smoothing', type=_number(0, 0.95), metavar='SHARE',
+                        help='of the last judgement, kept in the next (default: 0.75)')
+    parser.add_argument('--model', help='shipped name or .safetensors path (default: dgmoe)')
+    parser.add_argument('--device', help='auto, cpu, cuda or cuda:N')
+    parser.add_argument('--precision', help='auto, float32, bfloat16 or float16')
     parser.add_argument('--engine', default='torch', choices=('auto', 'torch', 'openvino'),
                         help='with torch a resumed run gives the same bag to the bit; openvino '
                              'may be faster, and differ by roundings (default: %(default)s)')
@@ -73,28 +74,30 @@ def run(args: argparse.Namespace) -> int:
     recorded = bags.connections(args.input)
     visible, thermal = bags.image_topics(args.input, args.visible_topic, args.thermal_topic)
     began_ns, end_ns = bags.span_ns(args.input)
-    from degfusion_ros.commands import fuse_bag_messages, fuse_bag_stream
+    from degfusion_ros.commands import fuse_bag_messages, fuse_bag_settings, fuse_bag_stream
     from degfusion_ros.commands.fuse_bag_parts import Parts
     from degfusion_ros.fuser import find_model, Fuser
     from degfusion_ros.imaging.registration import Registration
+    settings = fuse_bag_settings.settings(args)
     outputs = tuple(name for name in OUTPUTS if name in args.outputs)
     options = fuse_bag_stream.Options(
-        visible, thermal, _info_topic(recorded, visible), args.name, outputs, args.max_dt,
-        args.refresh, args.smoothing)
+        visible, thermal, _info_topic(recorded, visible), args.name, outputs, settings)
     added = fuse_bag_messages.topics(args.name, outputs, bool(options.info))
     for connection in recorded:
         if connection.topic in added:
             raise bags.BagError(f'{args.input}: holds {connection.topic} already; choose another '
                                 '--name')
-    registration = Registration.load(args.registration) if args.registration else \
-        Registration.identity()
-    fuser = Fuser.load(args.model, args.device, args.precision, args.engine)
+    file = settings['registration.file']
+    registration = Registration.load(file) if file else Registration.identity()
+    fuser = Fuser.load(settings['model.name'], settings['model.device'],
+                       settings['model.precision'], args.engine)
     storage = args.storage or bags.storage_of(args.input)
-    asked = options._asdict() | {
+    asked = options._asdict() | options.settings | {
+        'settings': None,
         'version': __version__, 'bag': [*_files(args.input), began_ns, end_ns],
-        'model': _digest(find_model(args.model)), 'device': fuser.device,
+        'model': _digest(find_model(settings['model.name'])), 'device': fuser.device,
         'precision': fuser.precision, 'engine': fuser.engine, 'segment': args.segment,
-        'registration': args.registration and _digest(args.registration), 'storage': storage}
+        'registration': file and _digest(Path(file)), 'storage': storage}
 
     def declare(writer: bags.Writer) -> None:
         for connection in recorded:

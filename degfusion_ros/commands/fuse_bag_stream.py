@@ -15,16 +15,13 @@ from degfusion_ros.commands import fuse_bag_messages as messages
 from degfusion_ros.fuser import Degradation, Fuser
 from degfusion_ros.imaging import encodings
 from degfusion_ros.imaging.encodings import FrameError
-from degfusion_ros.imaging.registration import Registration
-from degfusion_ros.imaging.thermal import ThermalScaler
-from degfusion_ros.models.pictures import SMALLEST
-from degfusion_ros.node.parameters import TABLE
+from degfusion_ros.imaging.registration import on_one_grid, Registration, SMALLEST_SIDE
+from degfusion_ros.imaging.thermal import scaler, ThermalScaler
 from degfusion_ros.stream.labels import LabelFilter
 from degfusion_ros.stream.pairing import Pair, Pairer
 from degfusion_ros.stream.presence import STREAMS
 
 NS = 1_000_000_000
-NODE = {entry.name: entry.default for entry in TABLE}  # what the node does by default
 WAIT_NS = NS // 2  # of the bag's time: longer than in the node, for here it delays nobody
 CAPACITY = 1000  # frames of a stream that may wait so long
 
@@ -46,23 +43,28 @@ class Options(NamedTuple):
     info: str
     name: str
     outputs: tuple[str, ...]
-    max_dt_s: float
-    refresh_s: float
-    smoothing: float
+    settings: dict[str, object]  # the node's parameters
 
 
 def _pairer(options: Options) -> Pairer:
-    return Pairer(max_dt_ns=round(options.max_dt_s * NS), wait_ns=WAIT_NS,
-                  hold_ns=round(NODE['sync.hold_s'] * NS), capacity=CAPACITY)
+    told = options.settings
+    return Pairer(told['sync.reference'], max_dt_ns=round(told['sync.max_dt_s'] * NS),
+                  wait_ns=WAIT_NS, hold_ns=round(told['sync.hold_s'] * NS), capacity=CAPACITY,
+                  offsets_ns={name: int(told[f'sync.offset_{name}_s'] * NS) for name in STREAMS})
+
+
+def _scaler(options: Options) -> ThermalScaler:
+    return scaler(*(value for name, value in options.settings.items()
+                    if name.startswith('thermal.')))
 
 
 def _seconds(time_ns: int) -> str:
     return f'{time_ns // NS}.{time_ns % NS:09d}'  # a float has too few digits
 
 
-def _filters() -> dict[str, LabelFilter]:
-    off, on = NODE['degradation.hysteresis']
-    return {name: LabelFilter(on, off, NODE['degradation.count']) for name in STREAMS}
+def _filters(options: Options) -> dict[str, LabelFilter]:
+    off, on = options.settings['degradation.hysteresis']
+    return {name: LabelFilter(on, off, options.settings['degradation.count']) for name in STREAMS}
 
 
 @dataclass
@@ -70,8 +72,8 @@ class State:
     """Everything that what comes out next hangs on, but the bag."""
 
     pairer: Pairer
-    scaler: ThermalScaler = field(default_factory=ThermalScaler)
-    filters: dict[str, LabelFilter] = field(default_factory=_filters)
+    scaler: ThermalScaler
+    filters: dict[str, LabelFilter]
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)  # written last
     scaled: tuple[Frame, np.ndarray] | None = None  # a thermal frame may be held
     refused: Frame | None = None  # the last thermal frame that was of no use to a pair
@@ -97,7 +99,7 @@ class Stream:
 
     def __init__(self, fuser: Fuser, options: Options, registration: Registration,
                  state: State | None = None):
-        self.state = state or State(_pairer(options))
+        self.state = state or State(_pairer(options), _scaler(options), _filters(options))
         self._fuser, self._options, self._registration = fuser, options, registration
         if self.state.steering is not None:
             fuser.steering = tuple(map(torch.from_numpy, self.state.steering))
@@ -148,16 +150,17 @@ class Stream:
             if message.msgtype == bags.COMPRESSED:
                 array, encoding = encodings.decode_compressed(image.data, image.format)
             else:
-                encoding = image.encoding
+                told = self._options.settings[f'input.{stream}.encoding']
+                encoding = image.encoding if told == 'auto' else told
                 array = encodings.decode(image.data, image.height, image.width, image.step,
                                          encoding, image.is_bigendian)
             picture = getattr(encodings, f'to_{stream}')(array, encoding)
             height, width = picture.shape[:2]
-            if min(height, width) < SMALLEST:
+            if min(height, width) < SMALLEST_SIDE:
                 raise FrameError('too_small', f'image of {width}x{height} pixels is too small: '
-                                              f'{SMALLEST} a side are needed')
-            if picture.dtype == np.float32:
-                ThermalScaler()(picture)  # refuses one without a finite pixel
+                                              f'{SMALLEST_SIDE} a side are needed')
+            if stream == 'thermal':
+                _scaler(self._options)(picture)  # refuses one without a finite pixel, or a row
         except (FrameError, bags.BagError) as error:
             readable = len(message.raw) >= 12
             self._refuse(message.topic, _seconds(bags.stamp_ns(message.raw)) if readable else
@@ -173,31 +176,39 @@ class Stream:
 
     def _fuse_all(self, pairs: list[Pair]) -> None:
         for pair in pairs:
-            self._fuse(pair.reference, pair.other)
+            frames = pair.reference, pair.other
+            if self._options.settings['sync.reference'] == 'thermal':
+                frames = frames[::-1]
+            self._fuse(*frames, pair.reference.stamp_ns)
 
-    def _fuse(self, visible: Frame, thermal: Frame) -> None:
-        state, options = self.state, self._options
+    def _fuse(self, visible: Frame, thermal: Frame, stamp_ns: int) -> None:
+        state, options, told = self.state, self._options, self._options.settings
         time_ns = max(visible.time_ns, thermal.time_ns)
         try:
-            heat = self._registration(self._scaled(thermal), visible.picture.shape[:2])
+            colour, heat = on_one_grid(self._registration, visible.picture,
+                                       self._scaled(thermal), told['output.size'])
         except FrameError as error:  # the pictures do not fit together
             if thermal is not state.refused:
                 self._refuse(options.thermal, _seconds(thermal.stamp_ns), error)
             state.refused = thermal
             return
-        header = bags.header(visible.stamp_ns, visible.frame_id)
+        header = bags.header(stamp_ns, visible.frame_id)
+        rate_hz = told['degradation.rate_hz']
         if state.judged_ns is None or not (
-                0 <= time_ns - state.judged_ns < options.refresh_s * NS):
+                0 <= time_ns - state.judged_ns < (NS / rate_hz if rate_hz else np.inf)):
             state.judged_ns = time_ns
-            found = self._fuser.refresh(visible.picture, heat, keep=options.smoothing)
+            found = self._fuser.refresh(colour, heat, keep=told['degradation.smoothing'])
             self._tell(time_ns, header, found)
-        fusion = self._fuser.fuse(visible.picture, heat, options.outputs)
+        fusion = self._fuser.fuse(colour, heat, options.outputs)
         state.fused += 1
         for output in options.outputs:
             name, encoding = messages.PICTURES[output]
             array = getattr(fusion, output)
+            if output == 'fused':
+                encoding = told['output.colour']
+                array = encodings.from_rgb(array, encoding)
             self._put(f'/{options.name}/{name}/image', bags.IMAGE, time_ns, bags.image_cdr(
-                array, encoding, visible.stamp_ns, visible.frame_id))
+                array, encoding, stamp_ns, visible.frame_id))
             if state.info:
                 self._put(f'/{options.name}/{name}/camera_info', bags.CAMERA_INFO, time_ns,
                           messages.camera_info(state.info, array.shape, header))

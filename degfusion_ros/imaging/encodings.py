@@ -41,6 +41,7 @@ _TO_RGB = {
     'bayer_rggb16': cv2.COLOR_BayerBG2RGB, 'bayer_bggr16': cv2.COLOR_BayerRG2RGB,
     'bayer_gbrg16': cv2.COLOR_BayerGR2RGB, 'bayer_grbg16': cv2.COLOR_BayerGB2RGB,
 }
+_FROM_RGB = {'bgr8': cv2.COLOR_RGB2BGR, 'mono8': cv2.COLOR_RGB2GRAY}
 VISIBLE_ENCODINGS = ('rgb8', 'rgb16', *_TO_RGB)
 
 _PLAIN_THERMAL = ('mono8', '8UC1', 'mono16', '16UC1', '32FC1')
@@ -108,6 +109,13 @@ def to_visible(array: np.ndarray, encoding: str) -> np.ndarray:
     if encoding in ('rgb8', 'rgb16'):
         return np.ascontiguousarray(array)
     return cv2.cvtColor(array, _TO_RGB[encoding])
+
+
+def from_rgb(picture: np.ndarray, encoding: str) -> np.ndarray:
+    """Return a uint8 HxWx3 RGB or HxW grey picture as rgb8, bgr8 or mono8."""
+    if picture.ndim == 2:
+        return picture if encoding == 'mono8' else cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
+    return cv2.cvtColor(picture, _FROM_RGB[encoding]) if encoding in _FROM_RGB else picture
 
 
 def to_thermal(array: np.ndarray, encoding: str) -> np.ndarray:

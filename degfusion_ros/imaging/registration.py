@@ -11,8 +11,9 @@ from degfusion_ros.imaging.errors import FrameError
 from degfusion_ros.imaging.geometry import Plane, Rig
 from degfusion_ros.imaging.registration_file import RegistrationError
 
-__all__ = ['Registration', 'RegistrationError', 'resized']
+__all__ = ['on_one_grid', 'Registration', 'RegistrationError', 'resized', 'SMALLEST_SIDE']
 
+SMALLEST_SIDE = 32  # pixels: what the network needs
 LEAST_COVERED = 0.01  # of the visible picture: less is a wrong file
 FADE = 1 / 40  # of the width: how far what lies beyond the thermal edge repeats it
 
@@ -99,6 +100,28 @@ class Registration:
         self._unseen = np.flatnonzero(~seen)
         self._repeated_share = np.exp(-away[self._unseen] / (FADE * output[0]))
         self._made_for = thermal, visible, output
+
+
+def on_one_grid(registration: Registration, visible: np.ndarray, thermal: np.ndarray,
+                size: str = 'visible') -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return both pictures on the visible camera's pixel grid.
+
+    size: of the result, that of the `visible` or the `thermal` picture, or WIDTHxHEIGHT. Raise
+    FrameError where a side is below SMALLEST_SIDE, or the registration is of other pictures.
+    """
+    if size == 'visible':
+        height, width = visible.shape[:2]
+    elif size == 'thermal':
+        height, width = thermal.shape[:2]
+    else:
+        width, height = map(int, size.split('x'))
+    if min(height, width, *visible.shape[:2], *thermal.shape) < SMALLEST_SIDE:
+        raise FrameError(
+            'too_small', f'image of {width}x{height} pixels is too small: '
+            f'{SMALLEST_SIDE} a side are needed')
+    return (resized(visible, (height, width)),
+            registration(thermal, visible.shape[:2], (height, width)))
 
 
 def resized(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -129,6 +129,13 @@ class ThermalScaler:
             self._window = low + offset, high + offset
 
 
+def scaler(window: tuple[float, float], percentile: tuple[float, float], smoothing: float,
+           crop_top: int, crop_bottom: int, invert: bool, sensor_bits: int) -> ThermalScaler:
+    """Return the scaler of the node's thermal.* parameters: a window of no width is none."""
+    return ThermalScaler(window if window[0] < window[1] else None, percentile, smoothing,
+                         crop_top, crop_bottom, invert, sensor_bits)
+
+
 def _least_span(dtype, low, middle, high) -> float:
     """Return how far apart black and white are at least, so that flat noise stays weak."""
     if dtype != np.float32:

@@ -6,12 +6,11 @@ from sensor_msgs.msg import Image
 
 from degfusion_ros.imaging import encodings
 from degfusion_ros.imaging.encodings import FrameError
-from degfusion_ros.imaging.registration import Registration, resized
-from degfusion_ros.imaging.thermal import ThermalScaler
+from degfusion_ros.imaging.registration import on_one_grid, Registration, SMALLEST_SIDE
+from degfusion_ros.imaging.thermal import scaler, ThermalScaler
 from degfusion_ros.node import compatibility
 from degfusion_ros.node.settings import Settings
 
-SMALLEST_SIDE = 32  # pixels: what the network needs
 USABLE = {
     'visible': encodings.VISIBLE_ENCODINGS, 'thermal': encodings.THERMAL_ENCODINGS}
 
@@ -74,18 +73,7 @@ class Decoder:
 
     def align(self, visible: np.ndarray, thermal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both pictures on the visible's pixel grid, at the output's size."""
-        wanted = self._settings['output.size']
-        if wanted == 'visible':
-            size = visible.shape[:2]
-        elif wanted == 'thermal':
-            size = thermal.shape[:2]
-        else:
-            size = tuple(int(side) for side in reversed(wanted.split('x')))
-        if min(*size, *visible.shape[:2], *thermal.shape) < SMALLEST_SIDE:
-            raise FrameError(
-                'too_small', f'image of {size[1]}x{size[0]} pixels is too small: '
-                f'{SMALLEST_SIDE} a side are needed')
-        return resized(visible, size), self._registration(thermal, visible.shape[:2], size)
+        return on_one_grid(self._registration, visible, thermal, self._settings['output.size'])
 
     def reset(self) -> None:
         """Forget what earlier frames looked like."""
@@ -94,10 +82,5 @@ class Decoder:
     def _thermal_scaler(self) -> ThermalScaler:
         values = self._settings.group('thermal')
         if values != self._scaled_by:
-            window, percentile, smoothing, top, bottom, invert, bits = values
-            self._scaler = ThermalScaler(
-                window=window if window[0] < window[1] else None, percentile=percentile,
-                smoothing=smoothing, crop_top=top, crop_bottom=bottom, invert=invert,
-                sensor_bits=bits)
-            self._scaled_by = values
+            self._scaler, self._scaled_by = scaler(*values), values
         return self._scaler

@@ -9,8 +9,9 @@ import sys
 import cv2
 import numpy as np
 
+from degfusion_ros.imaging.registration import SMALLEST_SIDE
+
 LARGEST_DIVISOR = 8
-SMALLEST_SIDE = 32  # pixels: what the network needs
 
 
 def is_out_of_memory(error: BaseException) -> bool:

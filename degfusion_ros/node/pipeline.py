@@ -4,12 +4,11 @@
 import time
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from degfusion_ros.imaging import mosaic
+from degfusion_ros.imaging import encodings, mosaic
 from degfusion_ros.imaging.encodings import FrameError
 from degfusion_ros.imaging.registration import resized
 from degfusion_ros.node.frames import Decoder
@@ -22,8 +21,6 @@ from degfusion_ros.node.settings import Settings
 from degfusion_ros.node.verdicts import Verdicts
 from degfusion_ros.stream.pairing import Pair, Single
 from degfusion_ros.stream.presence import other_of, STREAMS
-
-FROM_RGB = {'bgr8': cv2.COLOR_RGB2BGR, 'mono8': cv2.COLOR_RGB2GRAY}
 
 
 class Shot(NamedTuple):
@@ -152,11 +149,8 @@ class Pipeline:
     def _publish(self, fusion: object, shot: Shot) -> None:
         colour, main = self._settings['output.colour'], getattr(fusion, shot.shows)
         info = self._infos.get('thermal' if shot.shows == 'thermal' else 'visible')
-        if main.ndim == 2 and colour != 'mono8':
-            main = cv2.cvtColor(main, cv2.COLOR_GRAY2RGB)
-        elif main.ndim == 3 and colour in FROM_RGB:
-            main = cv2.cvtColor(main, FROM_RGB[colour])
-        self._outputs.picture('fused', main, colour, shot.header, info)
+        self._outputs.picture(
+            'fused', encodings.from_rgb(main, colour), colour, shot.header, info)
         for name, encoding in (('visible', 'rgb8'), ('thermal', 'mono8')):
             restored = getattr(fusion, name)
             if restored is not None and self._outputs.listened(f'{name}_restored'):

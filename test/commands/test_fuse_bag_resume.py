@@ -53,7 +53,7 @@ def test_a_resumed_run_gives_the_same_bag(
         f'degfusion: {part}: left by a run that was interrupted; go on with --resume, or remove '
         'it\n')
     assert fuse_bag(source, out, any_model, *options, '--resume', '--max-dt', 0.01) == 1
-    assert 'begun with another max_dt_s' in capsys.readouterr().err
+    assert 'begun with another sync.max_dt_s' in capsys.readouterr().err
     (part / 'segments' / f'000099{bags.SUFFIXES[storage]}').write_bytes(b'half of a bag')
     with monkeypatch.context() as patch:
         interrupt_after(patch, 5)

@@ -11,6 +11,7 @@ from degfusion_ros.imaging.encodings import (
     decode,
     ENCODINGS,
     FrameError,
+    from_rgb,
     THERMAL_ENCODINGS,
     to_thermal,
     to_visible,
@@ -178,3 +179,14 @@ def test_agrees_with_opencv_on_a_sheared_trap():
     raw, step = wire(picture, False, 2)
     visible = to_visible(decode(raw, 6, 10, step, 'bgr8', False), 'bgr8')
     np.testing.assert_array_equal(visible, picture[..., ::-1])
+
+
+def test_what_is_published_is_in_the_encoding_asked_for():
+    rgb = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+    assert from_rgb(rgb, 'rgb8') is rgb
+    assert np.array_equal(from_rgb(rgb, 'bgr8'), rgb[..., ::-1])
+    grey = from_rgb(rgb, 'mono8')
+    assert np.abs(grey - rgb @ [0.299, 0.587, 0.114]).max() <= 0.6
+    assert from_rgb(grey, 'mono8') is grey
+    for encoding in ('rgb8', 'bgr8'):
+        assert np.array_equal(from_rgb(grey, encoding), np.repeat(grey[..., None], 3, axis=2))
