@@ -74,15 +74,18 @@ def run(args: argparse.Namespace) -> int:
     recorded = bags.connections(args.input)
     visible, thermal = bags.image_topics(args.input, args.visible_topic, args.thermal_topic)
     began_ns, end_ns = bags.span_ns(args.input)
-    from degfusion_ros.commands import fuse_bag_messages, fuse_bag_settings, fuse_bag_stream
+    from degfusion_ros.commands import fuse_bag_messages, fuse_bag_settings
     from degfusion_ros.commands.fuse_bag_parts import Parts
+    from degfusion_ros.commands.fuse_bag_state import Options
+    from degfusion_ros.commands.fuse_bag_stream import Stream
     from degfusion_ros.fuser import find_model, Fuser
     from degfusion_ros.imaging.registration import Registration
     settings = fuse_bag_settings.settings(args)
     outputs = tuple(name for name in OUTPUTS if name in args.outputs)
-    options = fuse_bag_stream.Options(
-        visible, thermal, _info_topic(recorded, visible), args.name, outputs, settings)
-    added = fuse_bag_messages.topics(args.name, outputs, bool(options.info))
+    infos = {stream: _info_topic(recorded, topic)
+             for stream, topic in (('visible', visible), ('thermal', thermal))}
+    options = Options(visible, thermal, infos, args.name, outputs, settings)
+    added = fuse_bag_messages.topics(args.name, outputs, any(infos.values()))
     for connection in recorded:
         if connection.topic in added:
             raise bags.BagError(f'{args.input}: holds {connection.topic} already; choose another '
@@ -106,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
             writer.declare(topic, msgtype, qos)
 
     with Parts(args.output, storage, asked, args.resume) as parts, _progress() as bar:
-        stream = fuse_bag_stream.Stream(fuser, options, registration, parts.load())
+        stream = Stream(fuser, options, registration, parts.load())
         task = bar.add_task('fusing', total=end_ns - began_ns)
         messages = islice(bags.read(args.input), stream.state.read, None)
         while not stream.state.ended:
@@ -137,6 +140,8 @@ def _segment(stream: object, messages: Iterator[bags.Message],
 def _summary(out: Path, state: object) -> int:
     dropped = state.pairer.dropped
     words = [f'{state.fused} pairs fused into {out}']
+    if state.alone:
+        words.append(f'{state.alone} frames alone')
     words += [f'{count} {stream} frames {cause.replace("_", " ")}'
               for stream, causes in dropped.items() for cause, count in causes.items()]
     if state.bad:

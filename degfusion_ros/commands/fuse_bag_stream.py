@@ -2,91 +2,31 @@
 """`fuse-bag`: messages in recorded order in, the same with the node's topics among them out."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 import heapq
 import sys
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from degfusion_ros import bags
 from degfusion_ros.commands import fuse_bag_messages as messages
+from degfusion_ros.commands.fuse_bag_state import Frame, new_scaler, NS, Options, State, WAIT_NS
 from degfusion_ros.fuser import Degradation, Fuser
 from degfusion_ros.imaging import encodings
 from degfusion_ros.imaging.encodings import FrameError
-from degfusion_ros.imaging.registration import on_one_grid, Registration, SMALLEST_SIDE
-from degfusion_ros.imaging.thermal import scaler, ThermalScaler
-from degfusion_ros.stream.labels import LabelFilter
-from degfusion_ros.stream.pairing import Pair, Pairer
-from degfusion_ros.stream.presence import STREAMS
-
-NS = 1_000_000_000
-WAIT_NS = NS // 2  # of the bag's time: longer than in the node, for here it delays nobody
-CAPACITY = 1000  # frames of a stream that may wait so long
-
-
-class Frame(NamedTuple):
-    """A frame that can be used: uint8 RGB, or thermal in the camera's own units."""
-
-    time_ns: int  # recorded
-    stamp_ns: int
-    frame_id: str
-    picture: np.ndarray
-
-
-class Options(NamedTuple):
-    """What was asked for; topics: of both images and of the visible camera_info ('': none)."""
-
-    visible: str
-    thermal: str
-    info: str
-    name: str
-    outputs: tuple[str, ...]
-    settings: dict[str, object]  # the node's parameters
-
-
-def _pairer(options: Options) -> Pairer:
-    told = options.settings
-    return Pairer(told['sync.reference'], max_dt_ns=round(told['sync.max_dt_s'] * NS),
-                  wait_ns=WAIT_NS, hold_ns=round(told['sync.hold_s'] * NS), capacity=CAPACITY,
-                  offsets_ns={name: int(told[f'sync.offset_{name}_s'] * NS) for name in STREAMS})
-
-
-def _scaler(options: Options) -> ThermalScaler:
-    return scaler(*(value for name, value in options.settings.items()
-                    if name.startswith('thermal.')))
+from degfusion_ros.imaging.registration import (
+    on_one_grid,
+    Registration,
+    resized,
+    SMALLEST_SIDE,
+)
+from degfusion_ros.stream.labels import MISSING, UNSURE
+from degfusion_ros.stream.pairing import Pair, Single
+from degfusion_ros.stream.presence import other_of, STREAMS
 
 
 def _seconds(time_ns: int) -> str:
     return f'{time_ns // NS}.{time_ns % NS:09d}'  # a float has too few digits
-
-
-def _filters(options: Options) -> dict[str, LabelFilter]:
-    off, on = options.settings['degradation.hysteresis']
-    return {name: LabelFilter(on, off, options.settings['degradation.count']) for name in STREAMS}
-
-
-@dataclass
-class State:
-    """Everything that what comes out next hangs on, but the bag."""
-
-    pairer: Pairer
-    scaler: ThermalScaler
-    filters: dict[str, LabelFilter]
-    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)  # written last
-    scaled: tuple[Frame, np.ndarray] | None = None  # a thermal frame may be held
-    refused: Frame | None = None  # the last thermal frame that was of no use to a pair
-    info: bytes = b''  # the newest camera_info
-    read: int = 0  # messages
-    clock_ns: int = 0  # the latest recorded time
-    judged_ns: int | None = None
-    waiting: list[tuple] = field(default_factory=list)  # heap of (time, count, topic, type, raw)
-    put: int = 0
-    fused: int = 0
-    bad: int = 0
-    ended: bool = False
-    steering: tuple[np.ndarray, ...] | None = None  # the fuser's, when saved
 
 
 class Stream:
@@ -99,7 +39,7 @@ class Stream:
 
     def __init__(self, fuser: Fuser, options: Options, registration: Registration,
                  state: State | None = None):
-        self.state = state or State(_pairer(options), _scaler(options), _filters(options))
+        self.state = state or State.new(options)
         self._fuser, self._options, self._registration = fuser, options, registration
         if self.state.steering is not None:
             fuser.steering = tuple(map(torch.from_numpy, self.state.steering))
@@ -111,9 +51,10 @@ class Stream:
         state.clock_ns = max(state.clock_ns, message.time_ns)
         self._run_to(state.clock_ns)
         self._put(*message)
-        if message.topic == options.info:
-            state.info = message.raw
-        elif message.topic in (options.visible, options.thermal):
+        for stream, topic in options.infos.items():
+            if message.topic == topic:
+                state.infos[stream] = message.raw
+        if message.topic in (options.visible, options.thermal):
             stream = 'visible' if message.topic == options.visible else 'thermal'
             frame = self._usable(stream, message)
             if frame is not None:
@@ -160,7 +101,7 @@ class Stream:
                 raise FrameError('too_small', f'image of {width}x{height} pixels is too small: '
                                               f'{SMALLEST_SIDE} a side are needed')
             if stream == 'thermal':
-                _scaler(self._options)(picture)  # refuses one without a finite pixel, or a row
+                new_scaler(self._options)(picture)  # refuses one without a finite pixel, or a row
         except (FrameError, bags.BagError) as error:
             readable = len(message.raw) >= 12
             self._refuse(message.topic, _seconds(bags.stamp_ns(message.raw)) if readable else
@@ -174,8 +115,11 @@ class Stream:
         self.state.bad += 1
         print(f'fuse-bag: {topic}: {when}: {" ".join(str(error).split())}', file=sys.stderr)
 
-    def _fuse_all(self, pairs: list[Pair]) -> None:
+    def _fuse_all(self, pairs: list[Pair | Single]) -> None:
         for pair in pairs:
+            if isinstance(pair, Single):
+                self._alone(pair.stream, pair.item)
+                continue
             frames = pair.reference, pair.other
             if self._options.settings['sync.reference'] == 'thermal':
                 frames = frames[::-1]
@@ -185,33 +129,51 @@ class Stream:
         state, options, told = self.state, self._options, self._options.settings
         time_ns = max(visible.time_ns, thermal.time_ns)
         try:
-            colour, heat = on_one_grid(self._registration, visible.picture,
-                                       self._scaled(thermal), told['output.size'])
+            pair = on_one_grid(self._registration, visible.picture, self._scaled(thermal),
+                               told['output.size'])
         except FrameError as error:  # the pictures do not fit together
             if thermal is not state.refused:
                 self._refuse(options.thermal, _seconds(thermal.stamp_ns), error)
             state.refused = thermal
             return
         header = bags.header(stamp_ns, visible.frame_id)
-        rate_hz = told['degradation.rate_hz']
-        if state.judged_ns is None or not (
-                0 <= time_ns - state.judged_ns < (NS / rate_hz if rate_hz else np.inf)):
-            state.judged_ns = time_ns
-            found = self._fuser.refresh(colour, heat, keep=told['degradation.smoothing'])
-            self._tell(time_ns, header, found)
-        fusion = self._fuser.fuse(colour, heat, options.outputs)
+        self._lose('', time_ns)
+        state.stand_in.remember(*pair)
+        self._judge(time_ns, header, *pair)
+        fusion = self._fuser.fuse(*pair, options.outputs)
         state.fused += 1
         for output in options.outputs:
-            name, encoding = messages.PICTURES[output]
-            array = getattr(fusion, output)
-            if output == 'fused':
-                encoding = told['output.colour']
-                array = encodings.from_rgb(array, encoding)
-            self._put(f'/{options.name}/{name}/image', bags.IMAGE, time_ns, bags.image_cdr(
-                array, encoding, stamp_ns, visible.frame_id))
-            if state.info:
-                self._put(f'/{options.name}/{name}/camera_info', bags.CAMERA_INFO, time_ns,
-                          messages.camera_info(state.info, array.shape, header))
+            self._show(output, getattr(fusion, output), time_ns, header, 'visible')
+
+    def _alone(self, stream: str, frame: Frame) -> None:
+        """Restore a frame whose partner's camera is lost; it goes out as the fused one, too."""
+        state, options = self.state, self._options
+        picture = frame.picture if stream == 'visible' else self._scaled(frame)
+        picture = resized(picture, state.stand_in.size(
+            stream, picture, options.settings['output.size']))
+        header = bags.header(frame.stamp_ns, frame.frame_id)
+        self._lose(other_of(stream), frame.time_ns)
+        self._judge(frame.time_ns, header, **state.stand_in.for_judge(stream, picture))
+        made = getattr(self._fuser.fuse(**state.stand_in.for_network(stream, picture),
+                                        outputs=(stream,)), stream)
+        state.alone += 1
+        for output in options.outputs:
+            if output in ('fused', stream):
+                self._show(output, made, frame.time_ns, header, stream)
+
+    def _show(self, output: str, array: np.ndarray, time_ns: int, header: object,
+              camera: str) -> None:
+        name, encoding = messages.PICTURES[output]
+        if output == 'fused':
+            encoding = self._options.settings['output.colour']
+            array = encodings.from_rgb(array, encoding)
+        base = f'/{self._options.name}/{name}'
+        stamp_ns = header.stamp.sec * NS + header.stamp.nanosec
+        self._put(f'{base}/image', bags.IMAGE, time_ns,
+                  bags.image_cdr(array, encoding, stamp_ns, header.frame_id))
+        if camera in self.state.infos:
+            self._put(f'{base}/camera_info', bags.CAMERA_INFO, time_ns,
+                      messages.camera_info(self.state.infos[camera], array.shape, header))
 
     def _scaled(self, thermal: Frame) -> np.ndarray:
         state = self.state
@@ -219,18 +181,49 @@ class Stream:
             state.scaled = thermal, state.scaler(thermal.picture)
         return state.scaled[1]
 
+    def _judge(self, time_ns: int, header: object, visible: np.ndarray,
+               thermal: np.ndarray) -> None:
+        """Judge, if it is time for it."""
+        state, told = self.state, self._options.settings
+        rate_hz = told['degradation.rate_hz']
+        gap_ns = NS / rate_hz if rate_hz else np.inf
+        if state.judged_ns is None or not 0 <= time_ns - state.judged_ns < gap_ns:
+            state.judged_ns = time_ns
+            self._tell(time_ns, header, self._fuser.refresh(
+                visible, thermal, keep=told['degradation.smoothing']))
+
+    def _lose(self, missing: str, time_ns: int) -> None:
+        """Take note of whose camera is lost, '' for nobody's; the next frame is then judged."""
+        state = self.state
+        if missing == state.missing:
+            return
+        back, state.missing, state.judged_ns = state.missing, missing, None
+        if back:
+            state.filters[back].reset()
+            self._say(back, UNSURE, time_ns)
+        if missing:
+            self._say(missing, MISSING, time_ns)
+
     def _tell(self, time_ns: int, header: object, found: Degradation) -> None:
-        """Write what was judged; labels only where they changed, as they are latched."""
-        state, base = self.state, f'/{self._options.name}/degradation'
+        """Write what was judged."""
         judged = {}
         for modality in STREAMS:
+            if modality == self.state.missing:
+                judged[modality] = {}, MISSING
+                continue
             severities = getattr(found, modality)
-            labels = state.filters[modality].update(severities, found.unsure[modality])
+            labels = self.state.filters[modality].update(severities, found.unsure[modality])
             judged[modality] = severities, labels
-            if labels != state.labels.get(modality):
-                state.labels[modality] = labels
-                self._put(f'{base}/{modality}', messages.STRING, time_ns, messages.text(labels))
-        self._put(f'{base}/scores', messages.SCORES, time_ns, messages.scores(header, judged))
+            self._say(modality, labels, time_ns)
+        self._put(f'/{self._options.name}/degradation/scores', messages.SCORES, time_ns,
+                  messages.scores(header, judged))
+
+    def _say(self, modality: str, labels: tuple[str, ...], time_ns: int) -> None:
+        """Write labels where they changed, as they are latched."""
+        if labels != self.state.labels.get(modality):
+            self.state.labels[modality] = labels
+            self._put(f'/{self._options.name}/degradation/{modality}', messages.STRING, time_ns,
+                      messages.text(labels))
 
     def _put(self, topic: str, msgtype: str, time_ns: int, raw: bytes) -> None:
         self.state.put += 1

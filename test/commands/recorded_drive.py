@@ -31,7 +31,8 @@ def write(path, storage='mcap', pairs=None, spoil=None, visible_every=100, therm
     """
     Write a bag as a robot records it: thermal 4 ms later, other topics beside, one of its own type.
 
-    spoil: (topic, index) -> what takes the message's place; an (encoding, array) or raw bytes.
+    spoil: (topic, index) -> what takes the message's place; an (encoding, array), raw bytes, or
+    None where there is none.
     """
     spoil = spoil or {}
     with bags.Writer(path, storage) as writer:
@@ -48,6 +49,8 @@ def write(path, storage='mcap', pairs=None, spoil=None, visible_every=100, therm
                 if topic == THERMAL and i % thermal_every:
                     continue
                 instead = spoil.get((topic, i), (encoding, array))
+                if instead is None:
+                    continue
                 raw = instead if isinstance(instead, bytes) else bags.image_cdr(
                     instead[1], instead[0], stamp + late, frame_id)
                 writer.write(topic, bags.IMAGE, stamp + late + 9 * MS, raw)

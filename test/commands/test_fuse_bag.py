@@ -24,6 +24,7 @@ from degfusion_ros.__main__ import main
 from degfusion_ros.commands import fuse_bag_messages
 from degfusion_ros.fuser import Degradation, Fuser, OUTPUTS, THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.imaging.thermal import ThermalScaler
+from degfusion_ros.stream.presence import other_of
 
 
 @pytest.mark.parametrize('name, storage', [
@@ -179,6 +180,53 @@ def test_labels_are_steadied_and_written_only_when_they_change(tmp_path, tiny_mo
     scores = on(tmp_path / 'out', f'{BASE}/degradation/scores')
     assert [m.status[0].message for _, m in scores] == ['fog'] * 4 + ['clean'] * 2
     assert [m.status[0].level for _, m in scores] == [1] * 4 + [0] * 2
+
+
+@pytest.mark.parametrize('lost, alone', [(THERMAL, 'visible'), (VISIBLE, 'thermal')])
+def test_a_camera_that_is_left_alone_goes_on_as_in_the_node(
+        tmp_path, tiny_model, capsys, lost, alone):
+    pairs = pictures(30)
+    source = write(tmp_path / 'in', pairs=pairs, spoil={(lost, i): None for i in range(8, 20)})
+    assert fuse_bag(source, tmp_path / 'out', tiny_model) == 0
+    told = capsys.readouterr().out
+    fused = on(tmp_path / 'out', f'{BASE}/fused/image')
+    restored = dict(on(tmp_path / 'out', f'{BASE}/{alone}_restored/image'))
+    other = dict(on(tmp_path / 'out', f'{BASE}/{other_of(alone)}_restored/image'))
+    single = [(time, message) for time, message in fused if time not in other]
+    late = 4 if alone == 'thermal' else 0
+    numbers = [(stamp(m) - START - late * MS) // (100 * MS) for _, m in single]
+    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+    # the first few are held; a visible frame may have gone alone when its partner comes back
+    assert 8 <= numbers[0] <= 11 and numbers[-1] in (19, 20)
+    assert f'{len(single)} frames alone' in told
+    for time, message in single:
+        assert message.encoding == 'rgb8'
+        picture = image(restored[time])
+        assert np.array_equal(image(message), picture if alone == 'visible' else
+                              np.repeat(picture[..., None], 3, axis=2))
+        assert np.array_equal(stamp(restored[time]), stamp(message))
+    modality = 'thermal' if lost == THERMAL else 'visible'
+    labels = [m.data for _, m in on(tmp_path / 'out', f'{BASE}/degradation/{modality}')]
+    assert labels.count('missing') == 1 and labels.index('missing') in (1, 2)
+    assert labels[labels.index('missing') + 1:]     # and judged again
+    scores = [{s.name: s for s in m.status} for _, m in
+              on(tmp_path / 'out', f'{BASE}/degradation/scores')]
+    gone = [s for s in scores if s[modality].message == 'missing']
+    assert len(gone) >= 2 and not any(s[modality].values for s in gone)
+    assert all(s[alone].values for s in scores)
+    # both cameras again: as if nothing had been
+    assert [stamp(m) for _, m in fused][-10:] == [START + i * 100 * MS for i in range(20, 30)]
+
+
+def test_never_alone_with_a_wait_of_zero(tmp_path, tiny_model, capsys):
+    source = write(tmp_path / 'in', spoil={(THERMAL, i): None for i in range(1, 12)},
+                   pairs=pictures(12))
+    (tmp_path / 'mine.yaml').write_text('/**:\n  ros__parameters: {sync: {lost_after_s: 0}}\n')
+    assert fuse_bag(source, tmp_path / 'out', tiny_model, '--params', tmp_path / 'mine.yaml') == 0
+    assert ' alone' not in capsys.readouterr().out
+    # one pair, and what the hold of 0.3 s allows
+    assert [stamp(m) for _, m in on(tmp_path / 'out', f'{BASE}/fused/image')] == [
+        START + i * 100 * MS for i in range(4)]
 
 
 @pytest.mark.parametrize('words', [

@@ -34,9 +34,11 @@ def interrupt_after(monkeypatch, count):
 def test_a_resumed_run_gives_the_same_bag(
         tmp_path, request, monkeypatch, capsys, model, storage):
     any_model = request.getfixturevalue(model)
-    # a slower thermal camera: frames are held over the ends of segments; a bad one each side
-    spoil = {(VISIBLE, 3): ('rgb8', np.zeros((8, 8, 3), np.uint8)), (THERMAL, 12): b'\0\1\0\0'}
-    source = write(tmp_path / 'in', storage, pictures(16), spoil, 40, 2)
+    # a slower thermal camera: frames are held over the ends of segments; a bad one each side, and
+    # visible frames that go on alone
+    spoil = {(VISIBLE, 3): ('rgb8', np.zeros((8, 8, 3), np.uint8)), (THERMAL, 12): b'\0\1\0\0',
+             **{(THERMAL, i): None for i in range(14, 30)}}
+    source = write(tmp_path / 'in', storage, pictures(26), spoil, 40, 2)
     options = ('--segment', 0.1, '--refresh', 0.15, '--outputs', 'fused')
     assert fuse_bag(source, tmp_path / 'whole', any_model, *options) == 1
     bad = capsys.readouterr().err.splitlines()
