@@ -20,11 +20,11 @@ def interrupt_after(monkeypatch, count):
     """Make the fuser's frame number `count` the last; return the list of frames to come."""
     made, fuse = [], Fuser.fuse
 
-    def counted(self, *args):
+    def counted(self, *args, **named):
         made.append(1)
         if len(made) > count:
             raise KeyboardInterrupt
-        return fuse(self, *args)
+        return fuse(self, *args, **named)
     monkeypatch.setattr(Fuser, 'fuse', counted)
     return made
 
@@ -58,7 +58,7 @@ def test_a_resumed_run_gives_the_same_bag(
     assert 'begun with another sync.max_dt_s' in capsys.readouterr().err
     (part / 'segments' / f'000099{bags.SUFFIXES[storage]}').write_bytes(b'half of a bag')
     with monkeypatch.context() as patch:
-        interrupt_after(patch, 5)
+        interrupt_after(patch, 16)
         assert fuse_bag(source, out, any_model, *options, '--resume') == 1
     after = {p.name: p.read_bytes() for p in (part / 'segments').iterdir()}
     assert len(after) > len(before) and before.items() <= after.items()
