@@ -6,6 +6,7 @@ from torch import nn
 
 from degfusion_ros.learning import losses
 from degfusion_ros.models.dgmoe import DgMoe
+from degfusion_ros.models.enhancement import STATISTICS
 
 
 class DerainingTask(nn.Module):
@@ -24,18 +25,27 @@ class DerainingTask(nn.Module):
     def forward(self, batch: dict[str, torch.Tensor], many: dict[str, torch.Tensor],
                 ) -> dict[str, torch.Tensor]:
         """Return named losses of the visible crops of `batch`."""
-        bad, clean = _another_way(*(batch[k].flatten(0, 1)[:, :3].float().div(255)
-                                    for k in ('degraded', 'clean')))
-        made = bad + self.network.deraining(bad)
+        whole = batch['statistics'][:, :STATISTICS[0]].repeat_interleave(
+            batch['degraded'].shape[1], dim=0)
+        bad, clean, whole = _another_way(*(batch[k].flatten(0, 1)[:, :3].float().div(255)
+                                           for k in ('degraded', 'clean')), whole)
+        made = bad + self.network.deraining(bad, whole)
         with torch.autocast(bad.device.type, enabled=False):
             return losses.weighted({
                 'visible': lambda: losses.restoration_loss(made.float(), clean),
                 'visible_db': lambda: losses.decibel_loss(made.float(), clean)}, self.weights)
 
 
-def _another_way(*images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Mirror images B x 3 x H x W and exchange their colours, all alike: rain is grey and falls."""
-    colours = torch.randperm(3).to(images[0].device)
+def _another_way(bad: torch.Tensor, clean: torch.Tensor,
+                 whole: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """
+    Mirror images B x 3 x H x W and exchange their colours, all alike: rain is grey and falls.
+
+    So are those of the frames' statistics, B x 10: three for each colour, and one of all.
+    """
+    colours = torch.randperm(3).to(bad.device)
     mirrored = [side for side in (2, 3) if torch.rand(()) < 0.5]
-    return tuple(x[:, colours].flip(mirrored).contiguous(memory_format=torch.channels_last)
-                 for x in images)
+    images = (x[:, colours].flip(mirrored).contiguous(memory_format=torch.channels_last)
+              for x in (bad, clean))
+    each = whole[:, :-1].unflatten(1, (3, 3))[:, :, colours].flatten(1)
+    return *images, torch.cat([each, whole[:, -1:]], dim=1)

@@ -13,6 +13,7 @@ import numpy as np
 
 from degfusion_ros.learning.veiled_rain import veiled_rain
 
+PUBLISHED = 0.5         # share of frames in rain of published recipes
 _SLANT = np.pi / 4      # recipes draw up to this; steep wind is rare
 
 
@@ -64,8 +65,8 @@ def drawn_lines(shape: tuple[int, int], covered: float, length: float, angle: fl
 
 
 def rain(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
-    """Add rain of one of two makers, drawn alike: see `published_rain` and `veiled_rain`."""
-    return (published_rain if rng.random() < 0.5 else veiled_rain)(rgb, severity, rng)
+    """Add rain of one of two makers: see `published_rain`, drawn as often, and `veiled_rain`."""
+    return (published_rain if rng.random() < PUBLISHED else veiled_rain)(rgb, severity, rng)
 
 
 def published_rain(rgb: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:

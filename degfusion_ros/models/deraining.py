@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from degfusion_ros.models.enhancement import FACTOR, FAINTEST
+from degfusion_ros.models.enhancement import FACTOR, FAINTEST, scene_statistics, STATISTICS
 from degfusion_ros.models.labels import VISIBLE_LABELS
 from degfusion_ros.models.network import Sum, unit
 from degfusion_ros.models.packing import Image, pack, pixels
@@ -42,7 +42,8 @@ class Deraining(nn.Module):
     """
     A plain U-Net from RGB to what rain added to it, four levels from half the resolution on.
 
-    It starts by changing nothing.
+    Its coarsest level is told what the whole frame is like: how thick the veil of far drops is
+    shows in whether anything is dark still. It starts by changing nothing.
     """
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS):
@@ -53,15 +54,33 @@ class Deraining(nn.Module):
         self.encoder = nn.ModuleList(nn.Sequential(Residual(c), Residual(c)) for c in widths)
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
         self.ups = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in pairs)
+        self.whole = nn.Sequential(nn.Linear(STATISTICS[0], 32), nn.ReLU(),
+                                   nn.Linear(32, widths[-1]))
+        nn.init.zeros_(self.whole[-1].weight)
+        nn.init.zeros_(self.whole[-1].bias)
         self.decoder = nn.ModuleList(Residual(a) for a, _ in pairs)
         self.head = nn.Conv2d(widths[0], numbers, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """B x 3 x H x W in 0..1 to the change of it; H and W are multiples of 2^levels."""
+    def _load_from_state_dict(self, state: dict, prefix: str, *rest: object) -> None:
+        for name, value in self.whole.state_dict(prefix=f'{prefix}whole.').items():
+            state.setdefault(name, value)       # of before it was told: what it starts with is 0
+        super()._load_from_state_dict(state, prefix, *rest)
+
+    def forward(self, image: torch.Tensor, statistics: torch.Tensor | None = None) -> torch.Tensor:
+        """
+        B x 3 x H x W in 0..1 to the change of it; H and W are multiples of 2^levels.
+
+        `statistics` (B x 10) are those of the frame that the image is a crop of; its own if None.
+        """
+        if statistics is None:
+            statistics = scene_statistics(image)
         x, levels = self.open(functional.pixel_unshuffle(image - 0.5, HALF)), []
         for i, blocks in enumerate(self.encoder):
+            if i == len(self.downs):
+                told = self.whole(statistics.to(self.head.weight.dtype))
+                x = x + told[..., None, None].to(x.dtype)
             x = blocks(x)
             if i < len(self.downs):
                 levels.append(x)

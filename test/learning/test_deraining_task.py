@@ -8,6 +8,7 @@ import torch
 
 from degfusion_ros.learning.deraining_task import DerainingTask
 from degfusion_ros.models.dgmoe import DgMoe
+from degfusion_ros.models.enhancement import STATISTICS
 
 
 @pytest.fixture
@@ -19,15 +20,16 @@ def task():
 
 def _batch():
     clean = torch.randint(0, 200, (2, 1, 4, 32, 32), dtype=torch.uint8)
-    return {'clean': clean, 'degraded': clean + 51}
+    return {'clean': clean, 'degraded': clean + 51, 'statistics': torch.rand(2, sum(STATISTICS))}
 
 
 def test_crops_come_mirrored_and_with_their_colours_exchanged_and_the_truth_with_them(task):
-    batch, met = _batch(), []
+    batch, met, told = _batch(), [], []
     whole = batch['degraded'][:, 0, :3].float() / 255
 
-    def drained(image):
+    def drained(image, statistics):
         met.append(image)
+        told.append(statistics)
         return torch.full_like(image, -51 / 255)
     task.network.deraining.forward = drained
     losses = [task(batch, {})['total'] for _ in range(60)]
@@ -35,6 +37,13 @@ def test_crops_come_mirrored_and_with_their_colours_exchanged_and_the_truth_with
             for colours in itertools.permutations(range(3)) for sides in ((), (2,), (3,), (2, 3))]
     seen = {next(i for i, way in enumerate(ways) if torch.equal(way, x)) for x in met}
     assert len(seen) > 15
+    # what is told of the frames changes places with the colours
+    for image, statistics in zip(met, told):
+        order = next(colours for colours in itertools.permutations(range(3)) for sides in
+                     ((), (2,), (3,), (2, 3))
+                     if torch.equal(whole[:, list(colours)].flip(sides), image))
+        numbers = [3 * kind + colour for kind in range(3) for colour in order]
+        assert torch.equal(statistics, batch['statistics'][:, [*numbers, 9]])
     torch.testing.assert_close(torch.stack(losses), torch.zeros(60), atol=1e-5, rtol=0)
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from degfusion_ros.models.deraining import derained, Deraining, rain_alone, SHARE
+from degfusion_ros.models.enhancement import scene_statistics
 from degfusion_ros.models.labels import VISIBLE_LABELS
 from degfusion_ros.models.network import Sum, unit
 from degfusion_ros.models.packing import pack
@@ -35,6 +36,27 @@ def test_a_pixel_sees_its_surroundings(deraining):
     image[..., 32, 50] += 1.0
     moved = (deraining(image) - before).abs().amax(dim=(0, 1))
     assert moved[32, 32] > 1e-9 and moved[32, 50] > moved[32, 32]
+
+
+def test_what_the_whole_frame_is_like_tells_and_crops_are_told_it(deraining):
+    torch.nn.init.normal_(deraining.head.weight, std=0.1)
+    torch.nn.init.normal_(deraining.whole[-1].weight, std=0.5)
+    image = torch.rand(1, 3, 64, 64)
+    own = deraining(image)
+    assert torch.equal(own, deraining(image, scene_statistics(image)))
+    assert (own - deraining(image, scene_statistics(image / 2))).abs().mean() > 1e-3
+
+
+def test_weights_of_before_it_was_told_load_and_do_what_they_did(deraining):
+    torch.nn.init.normal_(deraining.head.weight, std=0.1)
+    old = {k: v for k, v in deraining.state_dict().items() if not k.startswith('whole')}
+    torch.manual_seed(5)
+    other = Deraining((8, 8, 12))
+    other.load_state_dict(old)
+    image = torch.rand(1, 3, 16, 24)
+    torch.testing.assert_close(other(image), deraining(image))
+    with pytest.raises(RuntimeError, match='head'):
+        other.load_state_dict({k: v for k, v in old.items() if k != 'head.weight'})
 
 
 def test_a_drizzle_is_derained_a_little_and_what_has_other_faults_not_at_all():
