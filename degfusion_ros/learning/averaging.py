@@ -36,9 +36,12 @@ def average(files: Sequence[Path], shares: Sequence[float], out: Path,
         raise TrainingError(f'{files[0]}: has no tensor named {", ".join(unmet) or "at all"}…; '
                             f'its names begin with {", ".join(_beginnings(first))}')
     for file, other in zip(files[1:], tensors[1:]):
-        for key in chosen:
-            if key not in other or other[key].shape != first[key].shape:
-                raise TrainingError(f'{file}: has no {key} of the shape in {files[0]}; only '
+        # nor may a part of it be left behind; a guidance may bring the text tower of its training
+        more = [key for key in other if key.startswith(tuple(only) or '') and key not in first
+                and not key.startswith(GUIDANCE)]
+        for key in chosen + more:
+            if key not in other or key not in first or other[key].shape != first[key].shape:
+                raise TrainingError(f'{file}: does not have the same {key} as {files[0]}; only '
                                     'files of one network in one size can be averaged')
     total = sum(shares)
     with safe_open(files[0], framework='pt') as file:

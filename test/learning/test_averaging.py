@@ -62,10 +62,13 @@ def test_files_that_do_not_fit_are_told_and_write_nothing(two, tmp_path):
     out = tmp_path / 'mean.safetensors'
     narrow = tmp_path / 'narrow.safetensors'
     save_file({'network.a.w': torch.zeros(3), 'network.b.w': torch.zeros(1)}, narrow, ABOUT)
+    newer = tmp_path / 'newer.safetensors'      # part of it would be left behind
+    save_file({**load_file(two[1]), 'network.b.more': torch.zeros(1)}, newer, ABOUT)
     for call, why in (((two, (1,), out), 'one of 0 or more'), ((two, (0, 0), out), 'not all'),
                       ((two, (2, -1), out), '0 or more'),
                       (((two[0], narrow), (1, 1), out, ['network.']),
-                       r'narrow.*network\.a\.w.*shape'),
+                       r'narrow.*same network\.a\.w'),
+                      (((two[0], newer), (0, 1), out, ['network.b.']), r'newer.*b\.more'),
                       ((two, (1, 1), out, ['network.b.', 'head.']), 'one.*named head')):
         with pytest.raises(TrainingError, match=why) as told:
             average(*call)
