@@ -9,6 +9,7 @@ from torch import nn
 
 from degfusion_ros.learning import losses
 from degfusion_ros.learning.deraining_task import DerainingTask
+from degfusion_ros.learning.distillation import Teacher
 from degfusion_ros.learning.loop import Loop, own_seed, start_from, stream_loader, TrainingError
 from degfusion_ros.learning.narrowing import narrow
 from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
@@ -53,12 +54,15 @@ class FusionTask(nn.Module):
     """
     The network and its losses; one call is one training step's forward pass.
 
-    Only losses that `weights` names are computed, and only the pictures that they need.
+    Only losses that `weights` names are computed, and only the pictures that they need. A teacher
+    belongs to no module: it is neither trained nor saved.
     """
 
-    def __init__(self, network: DgMoe, weights: dict[str, float]):
+    def __init__(self, network: DgMoe, weights: dict[str, float], teacher: Teacher | None = None):
         super().__init__()
-        self.network, self.weights = network, weights
+        if 'teacher' in weights and teacher is None:
+            raise TrainingError('losses: teacher: name one (teacher: FILE), or leave it out')
+        self.network, self.weights, self.teacher = network, weights, teacher
         needed = {'visible': 'visible', 'thermal': 'thermal', 'visible_db': 'visible',
                   'thermal_db': 'thermal', 'enhanced': None, 'exposure': None,
                   'balance': None, 'information': None}
@@ -74,6 +78,8 @@ class FusionTask(nn.Module):
         out, enhanced = self.network.enhance_and_fuse(
             bad_visible, bad_thermal, self.network.route(batch['vector'], outputs=self.outputs),
             self.outputs, whole)
+        taught = None if self.teacher is None else self.teacher.fused(
+            bad_visible, bad_thermal, batch['vector'], whole)
         with torch.autocast(bad_visible.device.type, enabled=False):
             light = losses.luminance(visible)
             table = {
@@ -89,6 +95,7 @@ class FusionTask(nn.Module):
             if 'fused' in self.outputs:
                 table |= fused_losses(out.unpacked('fused'), visible, light, thermal,
                                       batch['warm'].flatten(0, 1).float(), self._sound(batch))
+                table['teacher'] = lambda: losses.restoration_loss(out.unpacked('fused'), taught)
             return losses.weighted(table, self.weights)
 
     def _sound(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -152,8 +159,10 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
     guidance, guidance_state = checkpoint.load_guidance(guidance_file)
     guidance.eval().requires_grad_(False)
     only = config.get('only')
-    task = (DerainingTask if only == DERAINING else FusionTask)(
-        DgMoe(**config['network']).to(memory_format=torch.channels_last), config['losses'])
+    network = DgMoe(**config['network']).to(memory_format=torch.channels_last)
+    teacher = config.get('teacher') and Teacher(Path(config['teacher']), guidance_state)
+    task = DerainingTask(network, config['losses']) if only == DERAINING else FusionTask(
+        network, config['losses'], teacher)
     pairs = PairFolders(root=data, **config['data']).load()
     if config.get('start_from'):
         _start(task.network, Path(config['start_from']), pairs, config['seed'])
@@ -165,6 +174,8 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
     # decay would move what a gradient leaves alone
     loop = Loop(task, folder, config['lr'], config['steps'], ema=config['ema'],
                 warm_up=config['warm_up'], weight_decay=0.01 if only is None else 0.0)
+    if teacher:
+        teacher.network.to(loop.device)
     if resume:
         loop.resume()
     stream = DegradedStream(pairs, own_seed(config['seed']) + loop.step, config['crops'],
