@@ -45,18 +45,19 @@ def run(args: argparse.Namespace) -> int:
         rng = np.random.default_rng(0)
         images = (rng.integers(0, 256, (height, width, 3), dtype=np.uint8),
                   rng.random((height, width), dtype=np.float32))
-        vector = torch.zeros(1, VECTOR_SIZE)
+        gate = network.gate(torch.zeros(1, VECTOR_SIZE), None, None)
     else:
         try:
             visible, thermal = read_pair(args.visible, args.thermal)
         except ValueError as error:
             raise export.ExportError(str(error)) from error
-        vector = torch.from_numpy(
-            Fuser.load(args.model, 'cpu', 'float32').refresh(visible, thermal).vector)[None]
+        fuser = Fuser.load(args.model, 'cpu', 'float32')
+        fuser.refresh(visible, thermal)
+        _, gate = fuser.steering
         depth = 255 if thermal.dtype == np.uint8 else 65535
         images = (cv2.resize(visible, args.size),
                   cv2.resize(thermal.astype(np.float32) / depth, args.size))
-    difference = export.export_onnx(network, vector, images, args.outputs,
+    difference = export.export_onnx(network, gate, images, args.outputs,
                                     args.frozen, args.output)
     print(f'{args.output}: {args.model} at {width}x{height}, {", ".join(args.outputs)}; differs '
           f'from torch by at most {difference:.1e} in float32')

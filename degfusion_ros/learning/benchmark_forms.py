@@ -7,8 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from degfusion_ros.models.dgmoe import DRY, PARTS
+from degfusion_ros.models.dgmoe import DRY, PARTS, STRETCH
 from degfusion_ros.models.experts import DGME, Folded, Router
+from degfusion_ros.models.guidance import VECTOR_SIZE
 from degfusion_ros.models.layers import conv_add, conv_relu
 
 FORMS = ('folded', 'routed', 'dense')
@@ -36,7 +37,7 @@ def in_form(network: nn.Module, form: str, dtype: torch.dtype) -> nn.Module:
             network.set_submodule(name, wrap(block, dtype))
     network.recordable = form == 'dense'    # which experts run is decided in every frame
     network.decide = (lambda *given: _routes(network, *given)) if form == 'routed' else \
-        (lambda vector, *given: {**_told(network, vector), **{
+        (lambda gate, *given: {**_told(network, gate), **{
             part: [torch.empty(0)] * len(routers) for part, routers in network.routers.items()}})
     return network
 
@@ -80,14 +81,16 @@ def _folded(block: DGME) -> Folded:
     return block.fold(router.eval()(torch.zeros(1, 1)), state)
 
 
-def _routes(network: nn.Module, vector: torch.Tensor,
+def _routes(network: nn.Module, gate: torch.Tensor,
             dtype: torch.dtype) -> dict[str, list[_Route]]:
+    vector = gate[:, :VECTOR_SIZE]
     state = network.state(vector.float()).to(dtype)
     routes = {part: [_Route(router, vector, state, PARTS[part]) for router in routers]
               for part, routers in network.routers.items()}
-    return {**_told(network, vector), **routes}
+    return {**_told(network, gate), **routes}
 
 
-def _told(network: nn.Module, vector: torch.Tensor) -> dict[str, object]:
-    judged = network.judged(vector)
-    return {'judged': judged, DRY: network.dry(judged)}     # derained when the folded form is
+def _told(network: nn.Module, gate: torch.Tensor) -> dict[str, object]:
+    judged = network.judged(gate)
+    return {'judged': judged, DRY: network.dry(judged),     # derained when the folded form is
+            STRETCH: network.enhance_thermal.stretch(gate[:, VECTOR_SIZE:], judged)}

@@ -18,17 +18,18 @@ class ExportError(RuntimeError):
     """An export that does not compute what torch does; one line says by how much."""
 
 
-def export_onnx(network: nn.Module, vector: torch.Tensor, images: tuple[np.ndarray, np.ndarray],
+def export_onnx(network: nn.Module, gate: torch.Tensor, images: tuple[np.ndarray, np.ndarray],
                 outputs: tuple[str, ...], frozen: bool, path: Path) -> float:
     """
     Write the network to ONNX for the size of `images` (uint8 HxWx3 RGB, float32 HxW in 0..1).
 
-    vector: d_deg, 1 x 512; its gate state is the graph's own. Compares all outputs with torch, for
-    that state and, unless it is frozen in, for another that is fed; returns the largest difference.
+    gate: what the network's `gate` returned; its state is the graph's own. Compares all outputs
+    with torch, for that state and, unless it is frozen in, for another that is fed; returns the
+    largest difference.
     Raises ExportError above 1e-3, and EngineError; the file is written only if all is well.
     """
     network = network.float().cpu().eval().requires_grad_(False)
-    state = network.steer(vector, None, None, torch.float32)
+    state = network.decide(gate.cpu(), torch.float32)
     model = engine.graph(network, state, images[1].shape, outputs, frozen)
     session = engine.start(model.SerializeToString())
     difference = _difference(network, session, state, {}, images, outputs)

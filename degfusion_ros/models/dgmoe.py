@@ -24,30 +24,27 @@ from degfusion_ros.models.deraining import derained, Deraining, HALF, rain_alone
 from degfusion_ros.models.enhancement import (
     Enhanced,
     FACTOR,
-    FAINTEST,
     JUDGED,
     STATISTICS,
-    ThermalEnhancement,
     TOLD,
     VisibleEnhancement,
 )
 from degfusion_ros.models.experts import DGME, Folded, Router, STATE
 from degfusion_ros.models.guidance import VECTOR_SIZE
-from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.layers import conv_add, Doubling, working
 from degfusion_ros.models.network import FusionNetwork, OUTPUTS, Outputs, Seen, seen, Sum, unit
 from degfusion_ros.models.packing import Image, pack, unpack
 from degfusion_ros.models.relighting import relight
+from degfusion_ros.models.thermal_enhancement import ThermalEnhancement
 
 BRANCHES = ('visible_encoder', 'thermal_encoder')
 # part of the network -> which of the common experts of its blocks is its own
 PARTS = {name: i for group in (BRANCHES, OUTPUTS) for i, name in enumerate(group)}
-# a part -> the folded blocks in their order; 'judged' -> N x 10 severities; DRY -> a list that is
-# empty in rain: a recorded frame keeps the structure of what steers it, nothing else but tensors
+# a part -> the folded blocks in their order; 'judged' -> N x 10 severities; STRETCH -> N x 2 (else
+# each frame's own); DRY -> a list, empty in rain: a recorded frame keeps the structure of its State
 State = dict[str, list[Folded] | torch.Tensor | list]
 Levels = list[torch.Tensor]
-_LOW_CONTRAST = len(VISIBLE_LABELS) + THERMAL_LABELS.index('low_contrast')
-DRY = 'dry'
+DRY, STRETCH = 'dry', 'stretch'
 _GREY = FACTOR ** 2
 _COLOUR = 1, 1, 3   # of the chroma a gain, how much of it gives way to its surroundings', a shift
 _TINT = 8           # what the heads are told of colours
@@ -137,12 +134,24 @@ class DgMoe(FusionNetwork):
         """Return the severities in N vectors, whose first entries are twice them: N x 10, 0..1."""
         return (vectors[:, :JUDGED].float() / 2).clamp(0, 1)
 
+    def gate(self, vector: torch.Tensor, visible: torch.Tensor | None,
+             thermal: torch.Tensor | None) -> torch.Tensor:
+        """
+        Return d_deg and the thermal frame's statistics that tell its stretch, 1 x 516.
+
+        Its brightest and darkest change from frame to frame: stretched by its own, each would pump.
+        """
+        seen = vector.new_zeros(1, STATISTICS[1]) if thermal is None else \
+            self.enhance_thermal.statistics(unit(pack(thermal, FACTOR))).to(vector)
+        return torch.cat([vector, seen], dim=1)
+
     def decide(self, gate: torch.Tensor, dtype: torch.dtype) -> State:
-        """Fold for one vector (1 x 512), cast once and not once a frame."""
-        state = {part: folded if part == 'judged' else
-                 [Folded(*(_static(t, dtype) for t in f)) for f in folded]
-                 for part, folded in self.route(gate).items()}
-        return {**state, DRY: self.dry(state['judged'])}
+        """Fold for one vector (of 1 x 516, see `gate`), cast once and not once a frame."""
+        vector, statistics = gate.split((VECTOR_SIZE, STATISTICS[1]), dim=1)
+        state = {part: folded if part == 'judged' else [one.cast(dtype) for one in folded]
+                 for part, folded in self.route(vector).items()}
+        return {**state, STRETCH: self.enhance_thermal.stretch(statistics, state['judged']),
+                DRY: self.dry(state['judged'])}
 
     def dry(self, judged: torch.Tensor) -> list:
         """Return what a State says at DRY for severities N x 10: empty if a frame is derained."""
@@ -201,7 +210,8 @@ class DgMoe(FusionNetwork):
                             ('brightened', bright), ('derained', bright)):
             light = getattr(enhanced, name)
             found[name] = unpack(self.colour.change(light, cells, chroma), FACTOR)
-        sharpened = self.enhance_thermal(unit(pack(thermal, FACTOR)), _contrast(state))
+        sharpened = self.enhance_thermal(unit(pack(thermal, FACTOR)), state['judged'],
+                                         state.get(STRETCH))
         return {**found, 'sharpened': unpack(sharpened, FACTOR)}
 
     def _enhanced(self, packed: torch.Tensor, state: State, statistics: torch.Tensor | None,
@@ -216,7 +226,7 @@ class DgMoe(FusionNetwork):
         light, heat = (None, None) if statistics is None else statistics.split(STATISTICS, dim=1)
         packed, warmth = pack(visible, FACTOR), unit(pack(thermal, FACTOR))
         original, enhanced = self._enhanced(packed, state, light)
-        sharpened = self.enhance_thermal(warmth, _contrast(state), heat)
+        sharpened = self.enhance_thermal(warmth, state['judged'], state.get(STRETCH), heat)
         if not outputs:
             return Outputs(None, None, None, FACTOR), enhanced
         # PKDM learns to make pictures; what the network behind it would like better are none
@@ -288,13 +298,3 @@ class DgMoe(FusionNetwork):
         if output not in self.tints:
             return told
         return conv_add(*working(tint, self.tints[output].weight), None, told)
-
-
-def _contrast(state: State) -> torch.Tensor:
-    return (state['judged'][:, _LOW_CONTRAST] / FAINTEST).clamp(max=1)
-
-
-def _static(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    if tensor.dim() != 5:
-        return tensor.to(dtype)
-    return tensor[0].to(dtype, memory_format=torch.channels_last)[None]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PKDM: physical pre-enhancement of both images before the network proper."""
+"""PKDM: physical pre-enhancement of the visible image before the network proper."""
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -25,7 +24,6 @@ _LIGHT = [VISIBLE_LABELS.index(name) for name in LIGHT]
 _EXPOSURE = 2
 TOLD = 2 * STATISTICS[0] + len(LIGHT)      # numbers of a frame as a whole
 FAINTEST = 0.3      # severity from which on the whole frame's tone is changed outright
-_STRETCH = math.log(4)
 CAUTION = 0.3  # a step of Adam shall not drive a map to its end
 T_MIN = 0.1     # t0 of Eq. 1: below it the haze hides the scene altogether
 
@@ -241,59 +239,3 @@ class VisibleEnhancement(nn.Module):
 def _clamped(x: torch.Tensor) -> torch.Tensor:
     """To 0..1; gradients pass, for a map that once drives all of a frame below 0 must come back."""
     return x + (x.clamp(0, 1) - x).detach() if torch.is_grad_enabled() else x.clamp_(0, 1)
-
-
-class ThermalEnhancement(nn.Module):
-    """
-    Stretch the contrast of the frame, then sharpen by a learnable share of the Laplacian.
-
-    I + lambda L(I) is Eq. 5. The stretch is ours: gain (1/4 to 4) and offset are read off the
-    whole frame's statistics, since no crop shows how far its contrast was squeezed.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.stages = set(STAGES)
-        self.strength = nn.Parameter(torch.zeros(()))
-        self.tone = nn.Sequential(nn.Linear(STATISTICS[1], 32), nn.ReLU(), nn.Linear(32, 2))
-        nn.init.zeros_(self.tone[-1].weight)
-        nn.init.zeros_(self.tone[-1].bias)
-        self.register_buffer('laplacian', _laplacian(), persistent=False)   # 16 x 16 x 3 x 3
-
-    def forward(self, image: torch.Tensor, contrast: torch.Tensor,
-                statistics: torch.Tensor | None = None) -> torch.Tensor:
-        """
-        Enhance a packed image, B x 16 x h x w in 0..1; beyond the border its last cells repeat.
-
-        `contrast` (one for each equal run of images): the share of the stretch, 0 where contrast
-        is not judged low, as in many a calm scene. `statistics` (B x 4) are those of the frame that
-        the image is a crop of; its own if None.
-        """
-        if 'stretch' in self.stages:
-            if statistics is None:
-                statistics = scene_statistics(image.mean(1, keepdim=True), 16 // FACTOR)
-            statistics = statistics.float()
-            mean = statistics[:, 1]
-            share = contrast.repeat_interleave(len(image) // len(contrast))
-            gain, offset = (self.tone(statistics).tanh() * share[:, None]).unbind(dim=1)
-            gain = torch.exp(_STRETCH * gain)
-            offset = mean * (1 - gain) + offset
-            offset, gain = (x.view(-1, 1, 1, 1).to(image.dtype) for x in (offset, gain))
-            image = torch.addcmul(offset, image, gain)
-        if 'sharpen' not in self.stages:
-            return image
-        edges = over_cells(image, self.laplacian).to(image.dtype)
-        return torch.addcmul(image, edges, self.strength.to(image.dtype))
-
-
-def _laplacian() -> torch.Tensor:
-    """Return 4 I less the four neighbours, of a packed image, as one convolution."""
-    n = FACTOR
-    kernel = torch.zeros(n * n, n * n, 3, 3)
-    for y in range(n):
-        for x in range(n):
-            out = y * n + x
-            kernel[out, out, 1, 1] = 4.0
-            for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
-                kernel[out, v % n * n + u % n, v // n + 1, u // n + 1] -= 1.0
-    return kernel

@@ -33,6 +33,12 @@ class Folded(NamedTuple):
     second: torch.Tensor        # N x C x h x 1 x 1
     second_bias: torch.Tensor   # N x C
 
+    def cast(self, dtype: torch.dtype) -> 'Folded':
+        """Return it as convolutions in `dtype` like it; of one frame, channels last."""
+        return Folded(*(
+            x.to(dtype) if x.dim() < 5 else
+            x[0].to(dtype, memory_format=torch.channels_last)[None] for x in self))
+
 
 class Router(nn.Module):
     """Noisy top-K gating on d_deg (Eq. 8-9); one per block and task."""

@@ -10,7 +10,7 @@ from degfusion_ros.learning import ablation
 from degfusion_ros.models import checkpoint
 from degfusion_ros.models.choice import find_model
 from degfusion_ros.models.dgmoe import DgMoe
-from degfusion_ros.models.enhancement import FACTOR
+from degfusion_ros.models.enhancement import FACTOR, JUDGED
 from degfusion_ros.models.labels import VISIBLE_LABELS
 from degfusion_ros.models.packing import pack
 
@@ -80,7 +80,7 @@ def test_without_pkdm_the_networks_pictures_are_the_cameras(network, pair):
         state = form.steer(vector(), *pair, torch.float32)
         _, enhanced = form.network.enhance_and_fuse(*pair, state, ('fused',))
         heat = pack(pair[1], FACTOR)
-        assert torch.equal(form.network.enhance_thermal(heat, torch.ones(1)), heat)
+        assert torch.equal(form.network.enhance_thermal(heat, torch.ones(1, JUDGED)), heat)
     kept = 1 + form.network.enhance_visible.omega[2].clamp(-1, 0)
     torch.testing.assert_close(enhanced.derained, enhanced.brightened, atol=1e-6, rtol=0)
     assert kept == 0        # as it starts: the stages alone
@@ -126,7 +126,7 @@ def test_routed_is_folded_for_the_whole_network_whatever_its_weights_and_vector(
     told, pair = scale * torch.randn(1, 512), (torch.rand(1, 3, 32, 40), torch.rand(1, 1, 32, 40))
     routed, common = (fused(ablation.Ablated(small, **off), pair, told)
                       for off in ({'folded': False}, {'experts': False}))
-    steered = small(*pair, small.steer(told, None, None, torch.float32), OUTPUTS)
+    steered = small(*pair, small.steer(told, *pair, torch.float32), OUTPUTS)
     for name in OUTPUTS:
         torch.testing.assert_close(routed[name], steered.unpacked(name), atol=1e-4, rtol=0)
         assert (routed[name] - common[name]).abs().max() > 1e-3     # the experts tell

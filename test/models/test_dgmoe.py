@@ -8,7 +8,7 @@ from degfusion_ros.models.deraining import SHARE
 from degfusion_ros.models.dgmoe import DgMoe, PARTS
 from degfusion_ros.models.enhancement import JUDGED
 from degfusion_ros.models.guidance import VECTOR_SIZE
-from degfusion_ros.models.labels import VISIBLE_LABELS
+from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.network import OUTPUTS
 
 SMALL = {'widths': (8, 8, 16, 16), 'deraining': (8, 8, 16)}
@@ -109,8 +109,29 @@ def test_the_steered_network_in_bfloat16_is_the_routed_one():
     network, vector = DgMoe(**SMALL).eval(), torch.randn(1, VECTOR_SIZE)
     pair = _pair()
     exact = network(*pair, network.route(vector)).unpacked('fused')
-    fast = network.at(torch.bfloat16)(*pair, network.steer(vector, None, None, torch.bfloat16))
+    fast = network.at(torch.bfloat16)(*pair, network.steer(vector, *pair, torch.bfloat16))
     assert (fast.unpacked('fused') - exact).abs().mean() < 0.01
+
+
+@torch.no_grad()
+def test_a_lamp_that_comes_into_view_does_not_dim_the_rest_until_it_is_judged():
+    torch.manual_seed(0)
+    network, vector = DgMoe(**SMALL).eval(), torch.zeros(1, VECTOR_SIZE)
+    vector[:, len(VISIBLE_LABELS) + THERMAL_LABELS.index('low_contrast')] = 2.0
+    torch.nn.init.normal_(network.enhance_thermal.tone[-1].weight, std=1.0)
+    visible, thermal = _pair()
+    lit = thermal.clone() * 0.5
+    lit[..., :16, :16] = 1.0
+
+    def rest(state, heat):
+        return network(visible, heat, state, ('thermal',)).unpacked('thermal')[..., 48:, 48:]
+    judged, other = (network.steer(vector, visible, x, torch.float32) for x in (thermal * 0.5, lit))
+    held = rest(judged, lit)
+    torch.testing.assert_close(held, rest(judged, thermal * 0.5), atol=1e-4, rtol=0)
+    assert not torch.allclose(held, rest(other, lit), atol=1e-2)
+    gates = [network.gate(vector, visible, x) for x in (thermal * 0.5, lit)]
+    between = network.decide(gates[0].lerp(gates[1], 0.5), torch.float32)      # smoothed with it
+    assert not torch.allclose(held, rest(between, lit), atol=1e-3)
 
 
 @torch.no_grad()

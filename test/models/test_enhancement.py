@@ -14,7 +14,6 @@ from degfusion_ros.models.enhancement import (
     scene_statistics,
     STATISTICS,
     T_MIN,
-    ThermalEnhancement,
     VisibleEnhancement,
 )
 from degfusion_ros.models.labels import VISIBLE_LABELS
@@ -125,36 +124,6 @@ def test_statistics_are_of_16_px_cells_and_the_same_from_a_shrunk_frame():
     small = torch.nn.functional.avg_pool2d(frame, 4)
     torch.testing.assert_close(scene_statistics(small, 4), found)
     assert scene_statistics(frame[:, :1]).shape == (2, STATISTICS[1])
-
-
-def test_a_stretch_is_the_whole_frames_also_for_a_crop():
-    net, frame = ThermalEnhancement(), torch.rand(1, 1, 64, 64) * 0.2 + 0.4
-
-    def enhanced(image, contrast=1.0, *statistics):
-        return unpack(net(pack(image, FACTOR), torch.full((1,), contrast), *statistics), FACTOR)
-    torch.testing.assert_close(enhanced(frame), frame)       # fresh: the identity
-    with torch.no_grad():
-        net.tone[-1].bias.copy_(torch.tensor([0.5, 0.1]).atanh())
-        whole, calm = enhanced(frame), enhanced(frame, 0.0)
-        crop = enhanced(frame[..., :16, :16], 1.0, scene_statistics(frame))
-    torch.testing.assert_close(crop, whole[..., :16, :16])
-    mean = frame.mean()
-    torch.testing.assert_close(whole, (frame - mean) * 2 + mean + 0.1)
-    net.stages -= {'stretch'}
-    torch.testing.assert_close(enhanced(frame), frame)
-    torch.testing.assert_close(calm, frame)     # nothing wrong with its contrast
-
-
-@torch.no_grad()
-def test_thermal_sharpening_is_the_laplacian():
-    net, image = ThermalEnhancement(), torch.rand(1, 1, 16, 24)
-    net.strength.fill_(0.25)
-    flat = torch.full((1, 16, 4, 6), 0.3)
-    torch.testing.assert_close(net(flat, torch.ones(1)), flat)
-    kernel = torch.tensor([[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]])[None, None]
-    want = image + 0.25 * torch.nn.functional.conv2d(image, kernel, padding=1)
-    found = unpack(net(pack(image, FACTOR), torch.ones(1)), FACTOR)
-    torch.testing.assert_close(found[..., 1:-1, 1:-1], want[..., 1:-1, 1:-1])
 
 
 @torch.no_grad()
