@@ -38,14 +38,16 @@ class Static:
 def cuda_graph(function: Callable[..., Tensors]) -> Capture:
     """Return a capture of `function` as a CUDA graph; other threads' work does not disturb it."""
     def capture(buffers: list[torch.Tensor]) -> tuple[Callable[[], None], Tensors]:
-        side = torch.cuda.Stream(buffers[0].device)
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(WARM_UP):
-                function(*buffers)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode='thread_local'):
-            outputs = function(*buffers)
+        # else the first GPU's stream is captured, on which nothing of another's happens
+        with torch.cuda.device(buffers[0].device):
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(WARM_UP):
+                    function(*buffers)
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, capture_error_mode='thread_local'):
+                outputs = function(*buffers)
         return graph.replay, outputs
     return capture

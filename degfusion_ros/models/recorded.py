@@ -79,7 +79,9 @@ class Recorded:
     def _made(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
               outputs: tuple[str, ...]) -> Callable[..., Images] | None:
         leaves, structure = pytree.tree_flatten(state)
-        wanted = self._frame(visible, thermal, state, outputs)
+        # a second pair: a program may give the first one's picture for ever
+        pairs = (visible, thermal), (visible.flip(3), thermal.flip(3))
+        wanted = [self._frame(*pair, state, outputs) for pair in pairs]
 
         def frame(visible, thermal, *leaves):
             return self._frame(visible, thermal, pytree.tree_unflatten(leaves, structure), outputs)
@@ -99,10 +101,11 @@ class Recorded:
                 program = make()
                 with torch.autocast(visible.device.type, enabled=False):
                     for _ in range(_RUNS):
-                        found = program(visible, thermal, *leaves)
+                        found = [program(*pair, *leaves) for pair in pairs]
             except (RuntimeError, AttributeError, MemoryError):  # it lacks an operator, or room
                 continue
-            if all(_same(a, b, make is compiled) for a, b in zip(found, wanted, strict=True)):
+            if all(_same(a, b, make is compiled) for one, other in zip(found, wanted)
+                   for a, b in zip(one, other, strict=True)):
                 return program
         return None
 

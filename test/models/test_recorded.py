@@ -80,6 +80,12 @@ def test_a_program_that_gives_another_picture_is_not_kept(monkeypatch):
     monkeypatch.setattr(torch.jit, 'trace', wrong)
     assert not frames.record(*pair(0), state, ('fused',))
 
+    def deaf(frame, inputs, **kwargs):
+        first = trace(frame, inputs, **kwargs)(*inputs)
+        return lambda *images: first
+    monkeypatch.setattr(torch.jit, 'trace', deaf)
+    assert not frames.record(*pair(0), state, ('fused',))
+
     def none(*args, **kwargs):
         raise RuntimeError('no such operator')
     monkeypatch.setattr(torch.jit, 'trace', none)
