@@ -8,8 +8,7 @@ from pathlib import Path
 
 from accelerate import PartialState
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 import torch
 from torch import nn
 from torch.nn import functional
@@ -19,7 +18,7 @@ from degfusion_ros.learning.guidance_scores import judge, PRESENT, scores
 from degfusion_ros.learning.judged import JudgedStream, usable
 from degfusion_ros.learning.loop import Loop, own_seed, stream_loader, TrainingError
 from degfusion_ros.learning.pairs import PairFolders, Reservoir
-from degfusion_ros.models import clip as clips
+from degfusion_ros.models import checkpoint, clip as clips
 from degfusion_ros.models.guidance import Guidance, Judgement, VECTOR_SIZE
 from degfusion_ros.models.labels import LABELS, THERMAL_LABELS, VISIBLE_LABELS
 
@@ -153,7 +152,7 @@ def train(config: dict, folder: Path, data: Path, resume: bool = False) -> Path:
 def _start(guidance: Guidance, file: Path, whole: bool) -> None:
     """Go on from the CLIP of a guidance, or from the whole of it."""
     try:
-        start = load_file(file)
+        start, _ = checkpoint.guidance_tensors(file)
         if whole:
             missing = guidance.load_state_dict(start, strict=False).missing_keys
             for name in ('transformer', 'token_embedding'):
@@ -163,7 +162,7 @@ def _start(guidance: Guidance, file: Path, whole: bool) -> None:
             return
         guidance.clip.load_state_dict({k.removeprefix('clip.'): v for k, v in start.items()
                                        if k.startswith('clip.')})
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except RuntimeError as error:      # a CheckpointError is one
         raise TrainingError(f'start_from: {file}: no guidance of clip {guidance.clip_name} '
                             f'({str(error).splitlines()[0]})') from error
 

@@ -73,11 +73,30 @@ def load(path: Path) -> tuple[FusionNetwork, Guidance]:
 
 
 def load_guidance(path: Path) -> tuple[Guidance, dict[str, torch.Tensor]]:
-    """Build the guidance network of a `train guidance` result; also return its tensors."""
+    """Build the guidance network that `guidance_tensors` finds; also return its tensors."""
+    tensors, clip_name = guidance_tensors(path)
+    try:
+        return _guidance(tensors, clip_name), tensors
+    except (RuntimeError, KeyError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f'{path}: does not hold what its metadata says ({reason})') \
+            from error
+
+
+def guidance_tensors(path: Path) -> tuple[dict[str, torch.Tensor], str]:
+    """
+    Return the guidance's tensors of a file, and its CLIP's name.
+
+    It is a result of `train guidance`, or a fusion checkpoint, which has them less the text tower
+    that serves their training alone.
+    """
     tensors, about = read(path)
-    if about.get('kind') != 'guidance':
-        raise CheckpointError(f"{path}: not a guidance file (its metadata has no kind 'guidance')")
-    return _guidance(tensors, about['clip']), tensors
+    if about.get('kind') in NETWORKS:
+        tensors = _part(tensors, 'guidance.')
+    elif about.get('kind') != 'guidance':
+        raise CheckpointError(f"{path}: no guidance (its metadata names neither 'guidance' nor one "
+                              f'of {", ".join(NETWORKS)} as its kind); train or name another')
+    return tensors, about.get('clip', '')
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -17,7 +17,7 @@ from degfusion_ros import Fuser
 from degfusion_ros.imaging.statistics import COUNT
 from degfusion_ros.learning import fusion_training, guidance_training
 from degfusion_ros.learning.fusion_training import fused_losses, FusionTask
-from degfusion_ros.learning.guidance_training import GuidanceTask
+from degfusion_ros.learning.guidance_training import _start, GuidanceTask
 from degfusion_ros.learning.loop import cosine, Loop, TrainingError
 from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import DgMoe, PARTS
@@ -80,6 +80,12 @@ def test_a_guidance_goes_on_with_its_vector_held(pair_root, tmp_path, small_guid
     save_file({k: v for k, v in first.state_dict().items()      # as a shipped file: one tower
                if not k.startswith(('clip.transformer', 'clip.token_embedding'))},
               start, {'clip': first.clip_name, 'kind': 'guidance'})
+    network = DgMoe(**NETWORK)      # a fusion checkpoint has it, too
+    checkpoint.save(tmp_path / 'dgmoe.safetensors', network.kind, network.state_dict(),
+                    load_file(start), network.config, 0, first.clip_name)
+    held = Guidance()
+    _start(held, tmp_path / 'dgmoe.safetensors', True)
+    assert torch.equal(held.centre, first.centre.bfloat16().float())
     config = {**small_guidance, 'start_from': start, 'hold': True, 'pretrain_steps': 0,
               'lora_steps': 0, 'reservoir': 32, 'report': 0,
               'read_out': {'steps': 4, 'batch': 16, 'lr': 1e-4, 'weight_decay': 0.0,

@@ -42,6 +42,20 @@ def test_wrong_files_get_one_clear_line(tmp_path, tiny_model):
             checkpoint.load(path)
 
 
+def test_a_guidance_is_found_in_a_fusion_checkpoint_too(tmp_path, tiny_model):
+    _, theirs = checkpoint.load(tiny_model)
+    guidance, tensors = checkpoint.load_guidance(tiny_model)
+    assert all(torch.equal(x, theirs.state_dict()[k]) for k, x in guidance.state_dict().items())
+    assert not any(k.startswith(('guidance.', 'network.')) for k in tensors)
+    save_file({'x': torch.zeros(1)}, tmp_path / 'x.safetensors', {'kind': 'detector'})
+    with pytest.raises(CheckpointError, match='x.safetensors: no guidance'):
+        checkpoint.load_guidance(tmp_path / 'x.safetensors')
+    del tensors['mlp.0.weight']
+    save_file(tensors, tmp_path / 'y.safetensors', {'kind': 'guidance', 'clip': theirs.clip_name})
+    with pytest.raises(CheckpointError, match='y.safetensors: does not hold'):
+        checkpoint.load_guidance(tmp_path / 'y.safetensors')
+
+
 def test_missing_tensors_are_named(tmp_path, tiny_model):
     tensors, about = checkpoint.read(tiny_model)
     del tensors['network.stem.weight']
