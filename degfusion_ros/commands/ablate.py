@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 import sys
 
-from degfusion_ros.files import write_whole
+from degfusion_ros.files import overlap, write_whole
 
 
 class AblationError(RuntimeError):
@@ -39,6 +39,14 @@ def run(args: argparse.Namespace) -> int:
     from degfusion_ros.learning.result_folders import Sources
     conditions = _conditions(args.data)
     network, guidance = _load(args.model)
+    taken = overlap((args.output / name / condition / side for name in ablation.variants(network)
+                     for condition in conditions for side in ('visible', 'thermal')),
+                    {path.parent for pairs in conditions.values() for paths in pairs.values()
+                     for path in paths})
+    if taken:
+        print(f'degfusion ablate: --output {args.output}: {taken} holds the pictures to fuse; '
+              'choose another folder', file=sys.stderr)
+        return 2
     bad, vectors, difference = _fuse(args.output, conditions, network, guidance)
     clean = args.clean or (args.data / 'clean' if (args.data / 'clean').is_dir() else None)
     sources = Sources(args.data, args.data, *((clean / 'visible', clean / 'thermal') if clean

@@ -7,6 +7,8 @@ from pathlib import Path
 import re
 import sys
 
+from degfusion_ros.files import overlap
+
 MUCH = 3.0  # pixels of residual that deserve a word
 
 
@@ -131,6 +133,8 @@ def _wrong(args, kinds) -> str:
         return 'give --output FILE.yaml, or --check'
     if args.output and args.output.suffix not in ('.yaml', '.yml'):
         return f'--output {args.output}: must be a .yaml file'
+    if args.output and folders and overlap([args.output.parent], [args.visible, args.thermal]):
+        return f'--output {args.output}: its overlay would lie among the pictures to calibrate by'
     for name, low in (('frames', 1), ('square_m', 0), ('max_dt_s', 0)):
         if not getattr(args, name) >= low:
             return f'--{name.replace("_", "-")} {getattr(args, name)}: must be {low} or more'

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 import sys
 
+from degfusion_ros.files import overlap
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
@@ -57,6 +59,12 @@ def run(args: argparse.Namespace) -> int:
     found = (layouts.find(args.data, args.layout) if args.data else
              layouts.two_folders(args.visible, args.thermal))
     tasks = set_plan.plan(found.pairs, recipe)
+    taken = overlap({args.output / split / condition / side for task in tasks
+                     for split, condition in task.wanted for side in ('visible', 'thermal')},
+                    {path.parent for pair in found.pairs for path in (pair.visible, pair.thermal)})
+    if taken:
+        return _wrong(f'--output {args.output}: {taken} holds pictures to degrade; choose another '
+                      'folder')
     manifest = Manifest(args.output, set_plan.settings(recipe, tasks))
     for path in found.alone:
         print(f'degrade: {path}: no partner of this name; left out', file=sys.stderr)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from degfusion_ros.files import write_whole
+from degfusion_ros.files import overlap, write_whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,12 @@ def run(args: argparse.Namespace) -> int:
     With --debug also debug/STEM/STAGE.png, what the network makes of a pair on the way.
     """
     from degfusion_ros.fuser import Fuser, OUTPUTS
-    from degfusion_ros.learning.pairs import find_pairs
+    from degfusion_ros.learning.folders import find_pairs
+    taken = overlap((args.output / name for name in OUTPUTS), (args.visible, args.thermal))
+    if taken:
+        print(f'fuse: --output {args.output}: {taken} holds the pictures to fuse; choose another '
+              'folder', file=sys.stderr)
+        return 2
     pairs = find_pairs(args.visible, args.thermal)
     fuser = Fuser.load(args.model, args.device, args.precision)
     for name in OUTPUTS:

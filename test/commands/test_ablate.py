@@ -61,3 +61,12 @@ def test_a_bad_pair_costs_no_other(pair_root, tmp_path, tiny_model, capsys):
     assert ablate(root, tmp_path / 'out', tiny_model) == 1
     assert 'clean/001' in capsys.readouterr().err
     assert (tmp_path / 'out/evaluation.json').is_file()
+
+
+def test_variants_never_replace_the_pictures_they_are_made_from(pair_root, tiny_model, capsys):
+    root = data(pair_root, ['000'])
+    (root / 'clean').rename(root / 'full')
+    before = (root / 'full/visible/000.png').read_bytes()
+    assert ablate(root / 'full', root, tiny_model) == 2
+    assert 'visible holds the pictures to fuse' in capsys.readouterr().err
+    assert (root / 'full/visible/000.png').read_bytes() == before

@@ -117,9 +117,9 @@ def test_a_registration_is_checked_on_other_pairs(tmp_path, capsys):
     (('--target', 'chess'), 'checkerboard'), (('--bag', 'x.mcap'), 'or --bag'),
     (('--frames', '0'), '--frames 0'), (('--depth-m', '-1'), '--depth-m'),
     (('--square-m', 'nan'), '--square-m'), (('--thermal-crop', '-1', '0'), '--thermal-crop'),
-    (('--output', 'r.txt'), '.yaml')])
+    (('--output', 'r.txt'), '.yaml'), (('--output', '{root}/thermal/r.yaml'), 'would lie among')])
 def test_wrong_use_is_told(folders, more, words, capsys):
-    assert calibrate(folders, *more) == 2
+    assert calibrate(folders, *(word.format(root=folders) for word in more)) == 2
     assert words in capsys.readouterr().err
 
 

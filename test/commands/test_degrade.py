@@ -2,6 +2,7 @@
 """`degrade` through the real command line."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,3 +101,15 @@ def test_an_ended_run_leaves_no_process_and_no_half_image(how, pair_root, tmp_pa
         assert {p.name for p in out.rglob('*.part')} <= {'manifest.jsonl.part'}
     assert not (out / 'manifest.jsonl').exists()
     assert all(cv2.imread(str(p)) is not None for p in out.rglob('*.png'))
+
+
+def test_a_set_never_replaces_the_pictures_it_is_made_from(pair_root, tmp_path, capsys):
+    shutil.copytree(pair_root / 'street', tmp_path / 'set/test/clean')
+    clean = tmp_path / 'set/test/clean'
+    before = {p: p.read_bytes() for p in clean.rglob('*.*')}
+    assert main(['degrade', '--visible', str(clean / 'visible'), '--thermal',
+                 str(clean / 'thermal'), '--output', str(tmp_path / 'set'), '--split', 'test',
+                 '--jobs', '1']) == 2
+    told = capsys.readouterr().err
+    assert told.count('\n') == 1 and 'holds pictures to degrade' in told
+    assert {p: p.read_bytes() for p in (tmp_path / 'set').rglob('*.*')} == before

@@ -91,3 +91,14 @@ def test_train_refuses_a_config_that_is_none(tmp_path, pair_root, capsys):
     assert main(['train', 'guidance', '--config', str(tmp_path / 'list.yaml'), '--data',
                  str(pair_root)]) == 1
     assert 'list.yaml' in capsys.readouterr().err
+
+
+def test_results_never_replace_the_pictures_they_are_made_from(pair_root, tmp_path, capsys):
+    street = pair_root / 'street'
+    before = {p: p.read_bytes() for p in street.rglob('*.*')}
+    (tmp_path / 'link').symlink_to(street)
+    for output in (street, tmp_path / 'link'):
+        assert _fuse(pair_root, output, 'never_loaded') == 2
+        told = capsys.readouterr().err
+        assert told.count('\n') == 1 and 'visible holds the pictures to fuse' in told
+    assert {p: p.read_bytes() for p in street.rglob('*.*')} == before
