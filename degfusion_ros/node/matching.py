@@ -25,8 +25,20 @@ class Frame(NamedTuple):
 
     @property
     def header(self) -> Header:
-        """The message's header; also makes a frame something message_filters can match."""
+        """The message's header."""
         return self.message.header
+
+
+class Shifted(NamedTuple):
+    """A frame as message_filters matches it: by a header whose stamp has the offset added."""
+
+    header: Header
+    frame: Frame
+
+
+def _offsets_ns(settings: Settings) -> dict[str, int]:
+    # rounded: 0.57 s must not become 569999999 ns where stamps have to be equal
+    return {name: round(settings[f'sync.offset_{name}_s'] * NS) for name in STREAMS}
 
 
 class Nearest:
@@ -40,9 +52,7 @@ class Nearest:
             reference=settings['sync.reference'],
             max_dt_ns=int(settings['sync.max_dt_s'] * NS),
             wait_ns=int(settings['sync.wait_s'] * NS),
-            offsets_ns={
-                'visible': int(settings['sync.offset_visible_s'] * NS),
-                'thermal': int(settings['sync.offset_thermal_s'] * NS)},
+            offsets_ns=_offsets_ns(settings),
             hold_ns=int(settings['sync.hold_s'] * NS),
             capacity=settings['sync.queue_size'], presence=presence)
         # Waiting is measured on the steady clock: simulated time may stand still.
@@ -114,6 +124,9 @@ class Synchronised:
             on_pair: Callable[[Pair | Single], None]):
         self._filters, self._settings, self._on_pair = filters, settings, on_pair
         self._presence = presence
+        offsets = _offsets_ns(settings)
+        # Their difference is what matters, and a stamp below 0 would end inside its lock.
+        self._shift_ns = {name: ns - min(offsets.values()) for name, ns in offsets.items()}
         self._came = dict.fromkeys(STREAMS, 0)
         self._singles = dict.fromkeys(STREAMS, 0)
         self._pairs = 0
@@ -128,7 +141,10 @@ class Synchronised:
             self._singles[stream] += 1
             self._on_pair(Single(stream, frame, stamp_ns(frame.header)))
             return
-        self._doors[stream].signalMessage(frame)
+        header = Header()
+        header.stamp.sec, header.stamp.nanosec = divmod(
+            stamp_ns(frame.header) + self._shift_ns[stream], NS)
+        self._doors[stream].signalMessage(Shifted(header, frame))
 
     def reset(self) -> None:
         """Begin anew: the synchroniser itself never recovers from a jump back in time."""
@@ -153,10 +169,11 @@ class Synchronised:
         """Forget the frames that wait."""
         self.reset()
 
-    def _matched(self, visible: Frame, thermal: Frame) -> None:
+    def _matched(self, visible: Shifted, thermal: Shifted) -> None:
         self._pairs += 1
-        self._presence.paired(max(visible.arrived_ns, thermal.arrived_ns))
+        self._presence.paired(max(visible.frame.arrived_ns, thermal.frame.arrived_ns))
         pair = (visible, thermal)
         reference, other = pair if self._settings['sync.reference'] == 'visible' else pair[::-1]
-        stamp = stamp_ns(reference.header)
-        self._on_pair(Pair(reference, other, stamp, stamp_ns(other.header) - stamp, False))
+        delta_ns = stamp_ns(other.header) - stamp_ns(reference.header)
+        self._on_pair(Pair(
+            reference.frame, other.frame, stamp_ns(reference.frame.header), delta_ns, False))

@@ -104,14 +104,16 @@ TABLE = (
           choices=('visible', 'thermal')),
     Entry('sync.max_dt_s', 0.05, 'Stamps further apart than this are never a pair.',
           (0.0, 5.0), 's'),
-    Entry('sync.wait_s', 0.15, 'How long a reference frame waits for its partner at most.',
+    Entry('sync.wait_s', 0.15,
+          'How long a reference frame waits for its partner at most; for the policy nearest alone.',
           (0.0, 5.0), 's'),
     Entry('sync.offset_visible_s', 0.0, "Added to the visible camera's stamps before pairing.",
           (-10.0, 10.0), 's'),
     Entry('sync.offset_thermal_s', 0.0, "Added to the thermal camera's stamps before pairing.",
           (-10.0, 10.0), 's'),
     Entry('sync.hold_s', 0.3,
-          'Use the last partner again for as long (a slower camera, a shutter closing); 0: no.',
+          'Use the last partner again for as long (a slower camera, a shutter closing); 0: no; '
+          'for the policy nearest alone.',
           (0.0, 10.0), 's'),
     Entry('sync.lost_after_s', 0.3,
           'Without a partner for as long a camera goes on alone, restored, on the fused topic; '

@@ -26,7 +26,8 @@ def through(policy: str, events: list[Event]) -> tuple[list[Made], dict]:
     filters, _ = compatibility.message_filters()
     made: list[Made] = []
     settings = {'sync.policy': policy, 'sync.queue_size': QUEUE_SIZE,
-                'sync.max_dt_s': SLOP_S, 'sync.reference': 'visible'}
+                'sync.max_dt_s': SLOP_S, 'sync.reference': 'visible',
+                'sync.offset_visible_s': 0.0, 'sync.offset_thermal_s': 0.0}
     now = 0
 
     def take(pair: Pair) -> None:

@@ -31,6 +31,19 @@ def test_its_policies_pair_and_what_stays_alone_is_counted(start, peer, policy, 
     assert float(values['delta_t_ms.p99']) == apart_ns / MS
 
 
+@pytest.mark.parametrize('policy', ['exact', 'approximate'])
+def test_its_policies_see_stamps_with_the_offsets_added(start, peer, policy):
+    start(EchoFuser(), {'sync.policy': policy, 'sync.offset_thermal_s': 0.57})
+    fused = peer.listen('fusion_node/fused/image', Image)
+    reports = peer.listen('/diagnostics', DiagnosticArray)
+    for number in range(10, 13):  # a thermal clock that is behind
+        peer.send_pair(number, apart_ns=-570 * MS)
+        wait_for(lambda n=number: len(fused) == n - 9, f'pair {number}')
+    assert fused[-1].header.stamp.nanosec == 2 * PERIOD
+    values = wait_for(lambda: (v := diagnosed(reports)).get('fused') == '3' and v, 'a report')
+    assert float(values['delta_t_ms.p99']) == 0
+
+
 def test_its_subscriber_feeds_our_own_pairing_and_is_unsubscribed(start, peer):
     spun = start(EchoFuser())
     fused = peer.listen('fusion_node/fused/image', Image)
