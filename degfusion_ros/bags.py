@@ -107,28 +107,32 @@ def image_topics(path: Path | str, visible: str | None = None,
     """
     Return a bag's visible and thermal image topics; those not given are guessed by name.
 
-    Raises BagError, listing the topics there are, where a name is wrong or the guess unclear.
+    A name that tells of both, as /thermal/image_color, is taken for a thermal one. Raises BagError,
+    listing the topics there are, where a name is wrong, the guess unclear or both are one topic.
     """
     present = topics(path)
     images = {t: kind for t, kind in present.items() if kind in (IMAGE, COMPRESSED)}
+    asked = {m: t and f'/{t.removeprefix("/")}' for m, t in zip(NAMES, (visible, thermal))}
     found = []
-    for modality, given in (('visible', visible), ('thermal', thermal)):
+    for modality, given in asked.items():
         if given is not None:
-            given = given if given.startswith('/') else f'/{given}'
             check_topics(path, present, [given])
             if given not in images:
                 raise BagError(f'{path}: {given} holds {present[given]}, not images')
             found.append(given)
             continue
-        named = [t for t in images if NAMES[modality].search(t.lower())
-                 and t not in (visible, thermal)]
+        named = [t for t in images if NAMES[modality].search(t.lower()) and t not in asked.values()]
+        if modality == 'visible':
+            alone = [t for t in named if not NAMES['thermal'].search(t.lower())]
+            named = alone or (named if asked['thermal'] else [])
         plain = [t for t in named if images[t] == IMAGE] or named
         if len(plain) != 1:
             listing = ', '.join(plain or sorted(images)) or 'none'
-            what = 'several' if plain else 'none of its'
-            raise BagError(f'{path}: {what} image topics might be the {modality} one '
-                           f'({listing}); name it with --{modality}-topic')
+            raise BagError(f'{path}: {"several" if plain else "none of its"} image topics might be '
+                           f'the {modality} one ({listing}); name it with --{modality}-topic')
         found.append(plain[0])
+    if found[0] == found[1]:
+        raise BagError(f'{path}: {found[0]} is given as visible and as thermal topic; name two')
     return found[0], found[1]
 
 
@@ -293,5 +297,4 @@ def deserialize(raw: bytes, msgtype: str) -> object:
 
 
 def _line(path: Path | str, what: str, error: Exception) -> str:
-    cause = ' '.join(str(error).split()) or type(error).__name__
-    return f'{path}: {what}: {cause}'
+    return f'{path}: {what}: {" ".join(str(error).split()) or type(error).__name__}'

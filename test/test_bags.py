@@ -170,6 +170,21 @@ def test_unclear_image_topics_are_listed(tmp_path):
         bags.image_topics(tmp_path / 'other')
 
 
+def test_no_topic_is_both_the_visible_and_the_thermal_one(tmp_path):
+    named(tmp_path / 'bag', '/camera/image_raw', '/thermal/image_color')
+    with pytest.raises(bags.BagError, match='none of its .* might be the visible one'):
+        bags.image_topics(tmp_path / 'bag')
+    assert bags.image_topics(tmp_path / 'bag', 'camera/image_raw') == (
+        '/camera/image_raw', '/thermal/image_color')
+    with pytest.raises(bags.BagError, match='/camera/image_raw is given as visible and as thermal'):
+        bags.image_topics(tmp_path / 'bag', '/camera/image_raw', 'camera/image_raw')
+    named(tmp_path / 'two', '/rgb/image', '/thermal/image_color')
+    assert bags.image_topics(tmp_path / 'two') == ('/rgb/image', '/thermal/image_color')
+    named(tmp_path / 'maker', '/flir/visible', '/flir/thermal')
+    assert bags.image_topics(tmp_path / 'maker', None, 'flir/thermal') == (
+        '/flir/visible', '/flir/thermal')
+
+
 def test_a_topic_without_images_is_refused(tmp_path):
     write(tmp_path / 'bag')
     with pytest.raises(bags.BagError, match='CameraInfo, not images'):
