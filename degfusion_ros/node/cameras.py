@@ -60,7 +60,7 @@ class Cameras:
         self._meter.reset()
 
     def trouble(self, name: str, now_ns: int) -> tuple[str, str]:
-        """Return what ails a stream (missing, frozen, unusable; '' for nothing), and in words."""
+        """Return what ails a stream (missing, frozen, unusable, unfit; '': nothing), in words."""
         cause, text = self._health.last_refusal(name, RECENT_S)
         if cause == 'frozen' and self._frozen[name]:
             return 'frozen', f'{cause}: {text}'
@@ -71,15 +71,16 @@ class Cameras:
             self.presence.lost_after_ns, patience_s * NS)
         given_up = self._health.given_up(name, self._settings['sync.lost_after_s'])
         if comes and not (cause and given_up):
-            return '', ''
+            return self._misfit(name)
         if cause and cause != 'frozen':
             return 'unusable', f'{cause}: {text}'
         return 'missing', ''
 
     def passing_trouble(self, name: str) -> str:
-        """Return in words why frames of a stream that goes on were dropped, '' if none was."""
+        """Return in words why frames of a stream, or 'pairs', were dropped, '' if none was."""
         cause, text = self._health.last_refusal(name, RECENT_S)
-        return cause and f'{name} frames were dropped a moment ago: {cause}: {text}'
+        told = name if name == 'pairs' else f'{name} frames'
+        return cause and f'{told} were dropped a moment ago: {cause}: {text}'
 
     def changed(self, now_ns: int) -> str:
         """Return in words what the streams have changed all of a sudden, '' for nothing."""
@@ -119,6 +120,14 @@ class Cameras:
                for name, age in ages.items()},
             'clock_offset_ms': 'unknown' if offset_ns is None else f'{offset_ns / 1e6:+.1f}',
             'clock_drift_ppm': 'unknown' if drift is None else f'{drift:+.0f} +- {error:.0f}'}
+
+    def _misfit(self, name: str) -> tuple[str, str]:
+        """Return as `trouble` that the reference goes on without a stream that does not fit it."""
+        cause, text = self._health.last_refusal('pairs', RECENT_S)
+        if (cause and name != self._settings['sync.reference']
+                and self._health.given_up('pairs', self._settings['sync.lost_after_s'])):
+            return 'unfit', f'{cause}: {text}'
+        return '', ''
 
     def _at_rest(self, name: str, now_ns: int) -> bool:
         """Tell whether it is a simulated scene that stands still: then it does for both cameras."""

@@ -57,11 +57,12 @@ def active_state(
             (f'degraded, {alone[0]} alone: ' if alone else 'waiting for pairs: ')
             + 'both cameras send, no two frames are within sync.max_dt_s: '
             + (clocks or 'see dropped.*'))
+    passing = [told for name in (*STREAMS, 'pairs') if (told := cameras.passing_trouble(name))]
     fused = health.rates['fused']
     age_s, hz = fused.age_s(), fused.hz()
     if age_s is None or age_s > max(UNPAIRED_S, 3 / hz if hz else 0):
-        return DiagnosticStatus.WARN, 'pairs come, none is fused; see dropped.pairs.*'
-    passing = [told for name in STREAMS if (told := cameras.passing_trouble(name))]
+        return DiagnosticStatus.WARN, (
+            f'pairs come, none is fused: {"; ".join(passing) or "see dropped.pairs.*"}')
     if passing := passing or [told for told in [cameras.changed(now)] if told]:
         return DiagnosticStatus.WARN, f'running, but {"; ".join(passing)}'
     if clocks:

@@ -20,7 +20,8 @@ class Health:
 
     Keys: received.STREAM, fused, judged, dropped.WHAT.CAUSE, where WHAT is visible or thermal
     for a frame that never became part of a pair, pairs for a pair (or a frame on its own) that
-    was not fused.
+    was not fused; unusable.WHAT.CAUSE for a frame, or a pair that does not fit together (pairs),
+    of which the other camera's frame was shown.
     """
 
     def __init__(self, logger: RcutilsLogger):
@@ -31,8 +32,8 @@ class Health:
         self._logger = logger
         self._counts: Counter[str] = Counter()
         self._complained: dict[tuple[str, str], float] = {}
-        self._refused: dict[str, tuple[float, str, str]] = {}  # stream -> when, cause, why
-        self._failing: dict[str, float] = {}  # stream -> since when, without a good frame
+        self._refused: dict[str, tuple[float, str, str]] = {}  # whose -> when, cause, why
+        self._failing: dict[str, float] = {}  # whose -> since when, without a good one
         self._lock = threading.Lock()
 
     def arrived(self, stream: str) -> None:
@@ -46,31 +47,37 @@ class Health:
         self.count('fused')
 
     def refuse(self, what: str, frame: str, error: FrameError) -> None:
-        """Count and report a frame that cannot be used; `what` is a stream or 'pairs'."""
+        """
+        Count and report what cannot be used.
+
+        `what` is lost, a frame of a stream or one of 'pairs', for the sake of `frame`: a stream's
+        frame, or 'pairs' where two good ones do not fit together.
+        """
         self.count(f'dropped.{what}.{error.cause}')
         self.unusable(frame, error)
 
     def unusable(self, frame: str, error: FrameError) -> None:
-        """Report a stream's frame that cannot be used."""
+        """Report a frame of a stream that cannot be used, or of 'pairs' one that does not fit."""
         now = time.monotonic()
         with self._lock:
             self._refused[frame] = (now, error.cause, str(error))
             self._failing.setdefault(frame, now)
-        self.complain(f'{frame} {error.cause}', f'{frame} frame dropped: {error}')
+        told = 'pair' if frame == 'pairs' else f'{frame} frame'
+        self.complain(f'{frame} {error.cause}', f'{told} dropped: {error}')
 
     def last_refusal(self, frame: str, recent_s: float) -> tuple[str, str]:
-        """Return cause and words of a stream's last refusal, twice '' without a recent one."""
+        """Return cause and words of the last refusal, twice '' without a recent one."""
         with self._lock:
             when, cause, text = self._refused.get(frame, (-recent_s, '', ''))
         return (cause, text) if time.monotonic() - when < recent_s else ('', '')
 
     def usable(self, frame: str) -> None:
-        """Take note that a stream's frame could be decoded."""
+        """Take note that a stream's frame could be decoded, or that one of 'pairs' fits."""
         with self._lock:
             self._failing.pop(frame, None)
 
     def given_up(self, frame: str, after_s: float) -> bool:
-        """Tell whether a stream has sent nothing but unusable frames for longer; 0: never."""
+        """Tell whether all of a stream (or all pairs) has been unusable for longer; 0: never."""
         with self._lock:
             since = self._failing.get(frame)
         return since is not None and 0 < after_s < time.monotonic() - since

@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 
 from degfusion_ros.imaging import encodings, mosaic
 from degfusion_ros.imaging.encodings import FrameError
-from degfusion_ros.imaging.registration import resized
+from degfusion_ros.imaging.registration import resized, SMALLEST_SIDE
 from degfusion_ros.node.frames import Decoder
 from degfusion_ros.node.health import Health
 from degfusion_ros.node.judge import Judge
@@ -79,25 +79,33 @@ class Pipeline:
         pictures, errors = {}, {}
         for stream, frame in sorted(frames.items(), reverse=True):  # the visible one first
             try:
-                pictures[stream] = getattr(self._decoder, stream)(frame.message)
+                picture = getattr(self._decoder, stream)(frame.message)
+                height, width = picture.shape[:2]
+                if min(height, width) < SMALLEST_SIDE:  # a compressed one may hide it at the door
+                    raise FrameError(
+                        'too_small', f'image of {width}x{height} pixels is too small: '
+                        f'{SMALLEST_SIDE} a side are needed')
+                pictures[stream] = picture
                 self._health.usable(stream)
             except FrameError as error:
                 errors[stream] = error
-        try:
-            if len(pictures) == len(STREAMS):
-                return self._both(pair, frames, pictures, came)
-            for stream, error in errors.items():
-                after_s = self._settings['sync.lost_after_s']
-                if not pictures or not self._health.given_up(stream, after_s):
-                    self._health.refuse('pairs', stream, error)
-                    return None
-                self._health.unusable(stream, error)
-                self._health.count(f'unusable.{stream}.{error.cause}')
-            (stream, picture), = pictures.items()
-            return self._alone(stream, picture, frames[stream])
-        except FrameError as error:  # they do not fit together
-            self._health.refuse('pairs', 'thermal', error)
-            return None
+        if len(pictures) == len(STREAMS):
+            try:
+                shot = self._both(pair, frames, pictures, came)
+                self._health.usable('pairs')
+                return shot
+            except FrameError as error:  # they do not fit together
+                errors['pairs'] = error
+                del pictures[other_of(self._settings['sync.reference'])]
+        for what, error in errors.items():
+            after_s = self._settings['sync.lost_after_s']
+            if not pictures or not self._health.given_up(what, after_s):
+                self._health.refuse('pairs', what, error)
+                return None
+            self._health.unusable(what, error)
+            self._health.count(f'unusable.{what}.{error.cause}')
+        (stream, picture), = pictures.items()
+        return self._alone(stream, picture, frames[stream])
 
     def _both(self, pair: Pair, frames: dict[str, Frame], pictures: Pictures, came: int) -> Shot:
         images = self._decoder.align(**pictures)

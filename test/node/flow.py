@@ -3,11 +3,15 @@
 
 import time
 
+from diagnostic_msgs.msg import DiagnosticArray
 import numpy as np
-from rig import frame, S, wait_for
+from rig import diagnosed, EchoFuser, frame, LATCHED, S, wait_for
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
 
 FUSED = 'fusion_node/fused/image'
 STEP = S // 50
+QUICK = {'sync.lost_after_s': 0.15, 'sync.hold_s': 0.0, 'sync.wait_s': 0.05}
 
 
 def pixels(message):
@@ -51,6 +55,55 @@ class Cameras:
 
     def number_of(self, message):
         return round((message.header.stamp.sec * S + message.header.stamp.nanosec) / STEP)
+
+
+class Scene:
+    """A node, both cameras, and what comes out."""
+
+    def __init__(self, start, peer, parameters=None, fuser=None):
+        self.fuser = fuser or EchoFuser()
+        self.spun = start(self.fuser, QUICK | (parameters or {}))
+        self.fused = peer.listen(FUSED, Image)
+        self.reports = peer.listen('/diagnostics', DiagnosticArray)
+        self.labels = {name: peer.listen(f'fusion_node/degradation/{name}', String, LATCHED)
+                       for name in ('visible', 'thermal')}
+        self.cameras = Cameras(peer)
+        self.cameras.run(lambda: len(self.fused) > 5 and self.told('running'), 'pairs')
+        self.fuser.fused.clear()
+
+    def told(self, words):
+        report = diagnosed(self.reports)
+        return words in report.get('message', '') and report
+
+    def degraded(self, mode, words, left=None):
+        """Return the report that says so, once picture and label do; each may be late."""
+        report = self.told(words)
+        if not report or report['degraded_mode'] != mode:
+            return None
+        if left is not None:
+            lost = 'thermal' if left == 'visible' else 'visible'
+            if self.shown() != (left,) or self.labelled(lost)[-1:] != ['missing']:
+                return None
+        return report
+
+    def shown(self):
+        """Return which outputs the fuser was asked for last."""
+        return self.fuser.fused and self.fuser.fused[-1][2]
+
+    def flows(self, **cameras):
+        """Let frames come for a while in the state that it is in."""
+        count = len(self.fuser.fused)
+        self.cameras.run(lambda: len(self.fuser.fused) > count + 10, 'more frames', **cameras)
+
+    def labelled(self, name):
+        return [message.data for message in self.labels[name]]
+
+    def accounted(self):
+        """Return the numbers of a new report, once nothing is under way."""
+        before = len(self.reports)
+        return accounted(wait_for(
+            lambda: len(self.reports) > before
+            and (v := diagnosed(self.reports)).get('in_progress') == '0' and v, 'a report'))
 
 
 def accounted(values):

@@ -17,9 +17,11 @@ def test_a_refused_frame_is_counted_every_time_and_reported_once():
     for _ in range(3):
         health.refuse('visible', 'visible', FrameError('wrong_step', 'step 3 is wrong'))
     health.refuse('pairs', 'thermal', FrameError('all_nan', 'no finite pixel'))
-    assert health.counts() == {'dropped.visible.wrong_step': 3, 'dropped.pairs.all_nan': 1}
+    health.refuse('pairs', 'pairs', FrameError('too_small', '8x8 is too small'))
+    assert health.counts() == {'dropped.visible.wrong_step': 3, 'dropped.pairs.all_nan': 1,
+                               'dropped.pairs.too_small': 1}
     assert log == ['visible frame dropped: step 3 is wrong',
-                   'thermal frame dropped: no finite pixel']
+                   'thermal frame dropped: no finite pixel', 'pair dropped: 8x8 is too small']
 
 
 def test_an_unforeseen_error_is_one_line_with_its_place():

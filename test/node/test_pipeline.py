@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the worker makes of pairs that do not fit together, over real DDS."""
+
+import time
+
+import cv2
+from flow import Scene
+import numpy as np
+import pytest
+from rig import EchoFuser, frame, header, PERIOD
+from sensor_msgs.msg import CompressedImage
+
+from degfusion_ros.imaging.geometry import Plane
+from degfusion_ros.imaging.registration_file import save
+
+WARN = b'\x01'
+MISFIT = 'registration_size: thermal image is 80x40'
+
+
+@pytest.fixture
+def registered(tmp_path):
+    """Return the parameter of a registration of two cameras of 80x64 that see the same."""
+    save(tmp_path / 'r.yaml', Plane(np.eye(3), (80, 64), (80, 64)), 0)
+    return {'registration.file': str(tmp_path / 'r.yaml')}
+
+
+def narrower(stamp):
+    return frame(stamp=stamp, encoding='mono16', size=(40, 80), frame_id='thermal')
+
+
+def test_of_pairs_that_do_not_fit_the_registration_the_reference_goes_on(
+        start, peer, registered):
+    scene = Scene(start, peer, registered)
+    report = scene.cameras.run(
+        lambda: scene.degraded('thermal unfit', 'degraded, visible alone', 'visible'),
+        'the report', thermal=narrower)
+    assert report['level'] == WARN and MISFIT in report['message']
+    scene.flows(thermal=narrower)
+    assert scene.fused[-1].header.frame_id == 'visible'
+    scene.cameras.run(lambda: scene.shown() == ('fused',), 'a pair that fits')
+    scene.cameras.run(lambda: scene.told('running'), 'it runs')
+    numbers = scene.accounted()
+    assert numbers['unusable.pairs.registration_size'] > 5
+    assert numbers['dropped.pairs.registration_size'] > 0  # those before it was given up
+
+
+def test_pairs_that_are_never_given_up_are_told_with_the_last_refusal(start, peer, registered):
+    scene = Scene(start, peer, registered | {'sync.lost_after_s': 0.0})
+    report = scene.cameras.run(
+        lambda: scene.degraded('none', 'pairs come, none is fused: '), 'the report',
+        thermal=narrower)
+    assert report['level'] == WARN and MISFIT in report['message']
+    scene.accounted()
+
+
+def test_a_compressed_frame_that_is_too_small_is_one_that_cannot_be_used(start, peer):
+    fuser = EchoFuser()
+    start(fuser, {'input.visible.transport': 'compressed', 'sync.lost_after_s': 0.05})
+    number = 0
+    while not fuser.fused:
+        number += 1
+        assert number < 500
+        peer.camera('visible/image_raw/compressed', CompressedImage).publish(CompressedImage(
+            header=header(number * PERIOD), format='png',
+            data=cv2.imencode('.png', np.full((16, 20), number % 250, np.uint8))[1].tobytes()))
+        peer.camera('thermal/image_raw').publish(
+            frame(stamp=number * PERIOD, encoding='mono16'))
+        time.sleep(0.02)
+    assert fuser.fused[0][2] == ('thermal',)
