@@ -73,7 +73,7 @@ class FusionNode(LifecycleNode):
         try:
             self._settings.check()
             self._health = Health(self.get_logger())
-            self._outputs = Outputs(self)
+            self._outputs = Outputs(self, self._settings)
             self._inputs = Inputs(
                 self, self._settings, self._health, lambda pair: self._running.put(pair))
             file = self._settings['registration.file']

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages out of arrays and back: images, camera_info at the output's size, severities."""
 
+import cv2
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 import numpy as np
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from degfusion_ros.imaging.camera_info import scaled_camera_info
 
-__all__ = ['image', 'key_values', 'scaled_camera_info', 'scores', 'stamp_ns']
+__all__ = ['compressed', 'image', 'key_values', 'scaled_camera_info', 'scores', 'stamp_ns']
 
 
 def stamp_ns(header: Header) -> int:
@@ -23,6 +24,21 @@ def image(array: np.ndarray, encoding: str, header: Header) -> Image:
     message.step = array.strides[0] if array.flags.c_contiguous else array[0].nbytes
     # Fills the message's own array. Assigning to data would check every byte in Python.
     message.data.frombytes(memoryview(np.ascontiguousarray(array)).cast('B'))
+    return message
+
+
+def compressed(array: np.ndarray, encoding: str, header: Header, quality: int) -> CompressedImage:
+    """
+    Return a CompressedImage, JPEG of `quality` 1 to 100, as compressed_image_transport writes it.
+
+    `array` is uint8 HxWx3 rgb8 or bgr8, or HxW mono8; the header is shared, not copied.
+    """
+    colour = array.ndim == 3
+    picture = cv2.cvtColor(array, cv2.COLOR_RGB2BGR) if encoding == 'rgb8' else array
+    _, written = cv2.imencode('.jpg', picture, (cv2.IMWRITE_JPEG_QUALITY, quality))
+    message = CompressedImage(
+        header=header, format=f'{encoding}; jpeg compressed {"bgr8" if colour else ""}')
+    message.data.frombytes(memoryview(written).cast('B'))
     return message
 
 

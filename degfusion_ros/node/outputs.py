@@ -4,12 +4,14 @@
 from diagnostic_msgs.msg import DiagnosticArray
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
 
 from degfusion_ros.node import messages
+from degfusion_ros.node.settings import Settings
 
 PICTURES = ('fused', 'visible_restored', 'thermal_restored', 'mosaic')
 
@@ -23,12 +25,18 @@ def _qos(latched: bool) -> QoSProfile:
         durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
 
 
+def _has_listeners(publisher: Publisher) -> bool:
+    return publisher.get_subscription_count() > 0
+
+
 class Outputs:
     """All output topics; made at configure, open while the node is active."""
 
-    def __init__(self, node: LifecycleNode):
-        self._node = node
+    def __init__(self, node: LifecycleNode, settings: Settings):
+        self._node, self._settings = node, settings
         self._images = {name: self._create(Image, f'~/{name}/image') for name in PICTURES}
+        self._compressed = {
+            name: self._create(CompressedImage, f'~/{name}/image/compressed') for name in PICTURES}
         self._infos = {
             name: self._create(CameraInfo, f'~/{name}/camera_info')
             for name in PICTURES if name != 'mosaic'}
@@ -38,9 +46,9 @@ class Outputs:
         self._scores = self._create(DiagnosticArray, '~/degradation/scores')
 
     def listened(self, name: str) -> bool:
-        """Tell whether anybody subscribes to the picture `name` or its camera_info."""
-        publishers = (self._images[name], self._infos.get(name))
-        return any(p is not None and p.get_subscription_count() > 0 for p in publishers)
+        """Tell whether anybody subscribes to the picture `name`, raw or not, or its camera_info."""
+        publishers = (self._images[name], self._compressed[name], self._infos.get(name))
+        return any(p is not None and _has_listeners(p) for p in publishers)
 
     def can_publish(self) -> bool:
         """Tell whether ROS is still up."""
@@ -51,6 +59,9 @@ class Outputs:
             info: CameraInfo | None = None) -> None:
         """Publish a picture and, where the camera's calibration is known, its camera_info."""
         self._images[name].publish(messages.image(array, encoding, header))
+        if _has_listeners(self._compressed[name]):
+            self._compressed[name].publish(messages.compressed(
+                array, encoding, header, self._settings['output.jpeg_quality']))
         if info is not None:
             height, width = array.shape[:2]
             self._infos[name].publish(messages.scaled_camera_info(info, width, height, header))
@@ -66,8 +77,8 @@ class Outputs:
     def destroy(self) -> None:
         """Take every topic away."""
         for publisher in (
-                *self._images.values(), *self._infos.values(), *self._labels.values(),
-                self._scores):
+                *self._images.values(), *self._compressed.values(), *self._infos.values(),
+                *self._labels.values(), self._scores):
             self._node.destroy_lifecycle_publisher(publisher)
 
     def _create(self, kind: type, topic: str, latched: bool = False):

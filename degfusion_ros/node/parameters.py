@@ -173,6 +173,9 @@ TABLE = (
     Entry('output.mosaic_rate_hz', 2.0,
           'How often the mosaic is made while somebody looks; it needs both restored pictures.',
           (0.1, 100.0), 'Hz', change=ANY),
+    Entry('output.jpeg_quality', 90,
+          'Of ~/fused/image/compressed and the like, made while somebody listens.',
+          (1, 100), change=ANY),
     Entry('output.colour', 'rgb8', 'Encoding of the fused image.',
           choices=('rgb8', 'bgr8', 'mono8'), change=ANY),
 

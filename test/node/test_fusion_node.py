@@ -6,7 +6,7 @@ from flow import accounted, FUSED, pixels, send, stamps
 import numpy as np
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rig import camera_info, diagnosed, EchoFuser, frame, LATCHED, PERIOD, wait_for
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -65,6 +65,10 @@ def test_restored_pictures_and_mosaic_are_made_only_while_somebody_listens(start
     assert (visible[-1].encoding, thermal[-1].encoding) == ('rgb8', 'mono8')
     assert thermal[-1].width == 80 and stamps(thermal)[-1] in stamps(fused)
     assert mosaic[-1].encoding == 'rgb8' and mosaic[-1].width > 3 * 600
+    jpegs = peer.listen('fusion_node/thermal_restored/image/compressed', CompressedImage)
+    wait_for(lambda: send(peer, fused, len(fused) + 1, len(fused) + 1) or jpegs, 'a JPEG')
+    assert jpegs[-1].format.startswith('mono8; jpeg') and bytes(jpegs[-1].data[:2]) == b'\xff\xd8'
+    assert stamps(jpegs)[-1] in stamps(fused)
     for subscription in list(peer.node.subscriptions):
         if 'fused' not in subscription.topic_name:
             peer.node.destroy_subscription(subscription)

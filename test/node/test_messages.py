@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from rig import camera_info, header
 
+from degfusion_ros.imaging import encodings
+from degfusion_ros.imaging.compressed import decode_compressed
 from degfusion_ros.node import messages
 
 
@@ -15,6 +17,23 @@ def test_image_holds_the_pixels(shape, encoding):
         assert (message.height, message.width, message.encoding) == (5, 7, encoding)
         assert message.step == array[0].nbytes and message.header.stamp.nanosec == 5
         assert bytes(message.data) == array.tobytes()
+
+
+@pytest.mark.parametrize('encoding', ['rgb8', 'bgr8', 'mono8'])
+def test_a_jpeg_is_read_as_the_picture_it_was(encoding):
+    colour = encoding != 'mono8'
+    array = np.zeros((32, 48, 3) if colour else (32, 48), np.uint8)
+    array[:, 24:] = (220, 120, 40) if colour else 180
+    message = messages.compressed(array, encoding, header(5), 95)
+    assert message.header.stamp.nanosec == 5
+    assert message.format == f'{encoding}; jpeg compressed {"bgr8" if colour else ""}'
+    found, name = decode_compressed(message.data, message.format)
+    wanted = encodings.to_visible(array, encoding) if colour else array
+    found = encodings.to_visible(found, name) if colour else found
+    away = np.s_[:, [4, 12, 36, 44]]       # from the edge, whose colour a JPEG smears
+    assert np.abs(found.astype(int)[away] - wanted[away]).max() < 6
+    small = messages.compressed(array, encoding, header(5), 20)
+    assert len(small.data) < len(message.data)
 
 
 def test_camera_info_follows_the_output_size():
