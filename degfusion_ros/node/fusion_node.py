@@ -52,6 +52,7 @@ class FusionNode(LifecycleNode):
         self._state = 'unconfigured'
         self._fuser = self._inputs = self._outputs = self._health = None
         self._running: Running | None = None  # while active
+        self._infos = {}  # camera_info by stream, kept: many drivers send it once
         self.create_service(SetBool, '~/enable', self._enable)
         self.create_service(Trigger, '~/refresh_degradation', self._refresh)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -75,7 +76,8 @@ class FusionNode(LifecycleNode):
             self._health = Health(self.get_logger())
             self._outputs = Outputs(self, self._settings)
             self._inputs = Inputs(
-                self, self._settings, self._health, lambda pair: self._running.put(pair))
+                self, self._settings, self._health, lambda pair: self._running.put(pair),
+                self._infos)
             file = self._settings['registration.file']
             registration = Registration.load(file) if file else Registration.identity()
             self._decoder = Decoder(self._settings, registration)

@@ -4,6 +4,7 @@
 from collections.abc import Callable
 import time
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -13,7 +14,7 @@ from degfusion_ros.imaging.encodings import FrameError
 from degfusion_ros.node import compatibility, frames
 from degfusion_ros.node.cameras import Cameras
 from degfusion_ros.node.health import Health
-from degfusion_ros.node.matching import Frame, Nearest, Synchronised
+from degfusion_ros.node.matching import Frame, Nearest, NS, Synchronised
 from degfusion_ros.node.messages import stamp_ns
 from degfusion_ros.node.settings import Settings
 from degfusion_ros.stream.presence import STREAMS
@@ -31,12 +32,23 @@ def _sensor_qos() -> QoSProfile:
         durability=DurabilityPolicy.VOLATILE)
 
 
+# Only so is a message heard that was sent once, before anybody listened.
+LATCHED = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
 class Inputs:
     """Both image streams and their camera_info; used by the executor's thread alone."""
 
     def __init__(
-            self, node: Node, settings: Settings, health: Health, on_pair: Callable[..., None]):
-        """Set up, subscribed to nothing yet; `on_pair` is called with every Pair or Single."""
+            self, node: Node, settings: Settings, health: Health, on_pair: Callable[..., None],
+            infos: dict[str, CameraInfo]):
+        """
+        Set up, subscribed to nothing yet; `on_pair` is called with every Pair or Single.
+
+        `infos`, the newest camera_info of each stream, is filled; it may hold some already.
+        """
         self._node, self._settings, self._health = node, settings, health
         self.cameras = Cameras(
             settings, health, lambda: node.get_parameter('use_sim_time').value)
@@ -49,10 +61,11 @@ class Inputs:
         else:
             self.matching = Synchronised(
                 self._filters, settings, self.cameras.presence, on_pair)
-        self.infos: dict[str, CameraInfo] = {}  # the newest of each stream by stamp
+        self.infos = infos
         self.topics = {name: self._topic(name) for name in STREAMS}
         self.paused = False
         self._unsubscribe: list[Callable[[], None]] = []
+        self._latched: set[str] = set()  # streams whose camera_info is subscribed to as latched
 
     def open(self) -> None:
         """Subscribe."""
@@ -64,12 +77,17 @@ class Inputs:
             self._subscribe(
                 CameraInfo, f'{name}/camera_info',
                 lambda message, name=name: self._informed(name, message))
+        timer = self._node.create_timer(
+            1.0, self._hear_latched, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._unsubscribe.append(lambda: self._node.destroy_timer(timer))
+        self._hear_latched()
 
     def close(self) -> None:
         """Unsubscribe and forget the frames that wait, which count as dropped by 'reset'."""
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         self._unsubscribe.clear()
+        self._latched.clear()
         self.matching.reset()
 
     def destroy(self) -> None:
@@ -101,6 +119,20 @@ class Inputs:
             qos_overriding_options=QoSOverridingOptions.with_default_policies())
         self._unsubscribe.append(unsubscribe)
 
+    def _hear_latched(self) -> None:
+        """Subscribe anew where a camera_info is latched: such a subscription hears no other."""
+        for name in set(STREAMS) - self._latched:
+            topic = f'{name}/camera_info'
+            offered = [p.qos_profile for p in self._node.get_publishers_info_by_topic(topic)]
+            if any(q.durability == LATCHED.durability and q.reliability == LATCHED.reliability
+                   for q in offered):
+                self._latched.add(name)
+                _, unsubscribe = compatibility.subscribe(
+                    self._node, None, CameraInfo, topic,
+                    lambda message, name=name: self._informed(name, message),
+                    qos_profile=LATCHED)
+                self._unsubscribe.append(unsubscribe)
+
     def _arrived(self, name: str, message: Image | CompressedImage) -> None:
         self._health.arrived(name)
         if self.paused:
@@ -118,5 +150,6 @@ class Inputs:
 
     def _informed(self, name: str, info: CameraInfo) -> None:
         known = self.infos.get(name)
-        if known is None or stamp_ns(info.header) >= stamp_ns(known.header):
+        newer_ns = 0 if known is None else stamp_ns(info.header) - stamp_ns(known.header)
+        if newer_ns >= 0 or newer_ns < -NS:  # overtaken, or a driver whose time began anew
             self.infos[name] = info
