@@ -26,7 +26,8 @@ def status_message(
     return DiagnosticArray(
         header=Header(stamp=node.get_clock().now().to_msg()),
         status=[DiagnosticStatus(
-            level=level, name=f'{node.get_name()}: fusion', message=state, hardware_id=device,
+            level=level, message=state, hardware_id=device,
+            name=f'{node.get_fully_qualified_name().lstrip("/")}: fusion',  # each pair its own
             values=key_values({'state': state, **values}))])
 
 
