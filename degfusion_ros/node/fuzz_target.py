@@ -28,7 +28,7 @@ ATTEMPTS = 3  # sensor QoS is best effort: DDS may lose a frame, or a busy machi
 WAIT_S = 0.2  # for a partner: a machine that is held up for a moment separates no good pair
 PERIOD_NS = 100_000_000
 UNFORESEEN = ('dropped.visible.internal_error', 'dropped.thermal.internal_error',
-              'dropped.pairs.internal_error', 'judge_error')
+              'dropped.pairs.internal_error', 'judge_error', 'mosaic_error')
 
 
 class Checker:

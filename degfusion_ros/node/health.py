@@ -21,7 +21,7 @@ class Health:
     Keys: received.STREAM, fused, judged, dropped.WHAT.CAUSE, where WHAT is visible or thermal
     for a frame that never became part of a pair, pairs for a pair (or a frame on its own) that
     was not fused; unusable.WHAT.CAUSE for a frame, or a pair that does not fit together (pairs),
-    of which the other camera's frame was shown.
+    of which the other camera's frame was shown; mosaic_error, judge_error.
     """
 
     def __init__(self, logger: RcutilsLogger):

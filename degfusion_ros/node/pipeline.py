@@ -66,7 +66,11 @@ class Pipeline:
         self._health.fused()
         if mosaic_due:
             self._last_mosaic_ns = began
-            self._publish_mosaic(fusion, shot)
+            try:
+                self._publish_mosaic(fusion, shot)
+            except Exception as error:  # the pair itself is out and counted
+                if self._outputs.can_publish():  # nothing can be, once ROS has shut down
+                    self._health.failed('mosaic_error', error)
 
     def _by_stream(self, pair: Pair | Single) -> dict[str, Frame]:
         if isinstance(pair, Single):

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the worker makes of pairs that do not fit together, over real DDS."""
+"""Pairs that do not fit together and mosaics that fail, over real DDS."""
 
 import time
 
 import cv2
-from flow import Scene
+from diagnostic_msgs.msg import DiagnosticArray
+from flow import accounted, FUSED, Scene, send
 import numpy as np
 import pytest
-from rig import EchoFuser, frame, header, PERIOD
-from sensor_msgs.msg import CompressedImage
+from rig import diagnosed, EchoFuser, frame, header, PERIOD, wait_for
+from sensor_msgs.msg import CompressedImage, Image
 
+from degfusion_ros.imaging import mosaic
 from degfusion_ros.imaging.geometry import Plane
 from degfusion_ros.imaging.registration_file import save
 
@@ -67,3 +69,21 @@ def test_a_compressed_frame_that_is_too_small_is_one_that_cannot_be_used(start, 
             frame(stamp=number * PERIOD, encoding='mono16'))
         time.sleep(0.02)
     assert fuser.fused[0][2] == ('thermal',)
+
+
+def test_a_mosaic_that_fails_costs_no_pair(start, peer, monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError('no room for a mosaic')
+
+    monkeypatch.setattr(mosaic, 'compose', fail)
+    spun = start(EchoFuser())
+    fused = peer.listen(FUSED, Image)
+    reports = peer.listen('/diagnostics', DiagnosticArray)
+    peer.listen('fusion_node/mosaic/image', Image)
+    wait_for(lambda: send(peer, fused, len(fused) + 1, len(fused) + 1) or (
+        spun.node._health.counts().get('mosaic_error')), 'a mosaic that fails')
+    count = len(fused)
+    values = wait_for(
+        lambda: (v := diagnosed(reports)).get('fused') == str(count) and 'mosaic_error' in v and v,
+        'a report')
+    assert accounted(values)['in_progress'] == 0
