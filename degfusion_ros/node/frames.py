@@ -2,7 +2,7 @@
 """Messages into the pictures the fuser takes: checked at the door, decoded by the worker."""
 
 import numpy as np
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from degfusion_ros.imaging import encodings
 from degfusion_ros.imaging.encodings import FrameError
@@ -39,25 +39,46 @@ def check(stream: str, message: object, settings: Settings) -> None:
             f'{SMALLEST_SIDE} a side are needed')
 
 
+def decompressed(
+        stream: str, message: CompressedImage, settings: Settings) -> tuple[np.ndarray, str]:
+    """Return a compressed frame's samples and what they hold, by the parameter if one is given."""
+    array, encoding = encodings.decode_compressed(message.data, message.format)
+    override = settings[f'input.{stream}.encoding']
+    if override == 'auto':
+        return array, encoding
+    held = array.dtype, 1 if array.ndim == 2 else array.shape[2]
+    if encodings.ENCODINGS[override] != held:
+        raise FrameError(
+            'unsuitable_encoding', f'the compressed frame holds {encoding} samples, which cannot '
+            f'be {override}: set input.{stream}.encoding to auto')
+    # The parameter speaks of the frame as it was before: by its format blue first, or else red.
+    if array.ndim == 3 and encoding.startswith('bgr') != message.format.startswith(('bgr', '8UC')):
+        array = array[..., [2, 1, 0, 3][:held[1]]]
+    return array, override
+
+
 class Decoder:
-    """Turns a pair of messages into what fuser.fuse takes; used by one thread."""
+    """Turns a pair of messages into what fuser.fuse takes; used by one thread, but for reset."""
 
     def __init__(self, settings: Settings, registration: Registration):
         self._settings, self._registration = settings, registration
         self._bridge, self.bridge_says = compatibility.load_bridge()
         self._scaler, self._scaled_by = None, None
         self._last: tuple[object, np.ndarray] | None = None  # a thermal frame may be held
+        self._forget = False  # at the next frame
 
     def visible(self, message: object) -> np.ndarray:
         """Return the frame as uint8 HxWx3 RGB; raises FrameError."""
         if not isinstance(message, Image):
-            array, encoding = encodings.decode_compressed(message.data, message.format)
-            return encodings.to_visible(array, encoding)
+            return encodings.to_visible(*decompressed('visible', message, self._settings))
         encoding = encoding_of('visible', message, self._settings)
         return compatibility.to_visible(message, encoding, self._bridge)
 
     def thermal(self, message: object) -> np.ndarray:
         """Return the frame as float32 HxW in 0..1, black to white; raises FrameError."""
+        if self._forget:
+            self._forget = False
+            self._scaled_by, self._last = None, None
         if self._last is not None and self._last[0] is message:
             return self._last[1]  # once is enough, for the window's smoothing too
         if isinstance(message, Image):
@@ -66,7 +87,7 @@ class Decoder:
                 message.data, message.height, message.width, message.step, encoding,
                 message.is_bigendian)
         else:
-            array, encoding = encodings.decode_compressed(message.data, message.format)
+            array, encoding = decompressed('thermal', message, self._settings)
         scaled = self._thermal_scaler()(encodings.to_thermal(array, encoding))
         self._last = (message, scaled)
         return scaled
@@ -76,8 +97,8 @@ class Decoder:
         return on_one_grid(self._registration, visible, thermal, self._settings['output.size'])
 
     def reset(self) -> None:
-        """Forget what earlier frames looked like."""
-        self._scaled_by, self._last = None, None
+        """Forget, before the next frame, what earlier ones looked like; from any thread."""
+        self._forget = True
 
     def _thermal_scaler(self) -> ThermalScaler:
         values = self._settings.group('thermal')

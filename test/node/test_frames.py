@@ -77,6 +77,62 @@ def test_compressed_frames_are_the_same_pixels():
     np.testing.assert_allclose(heat, counts / 60000, atol=1e-6)
 
 
+def packed(array, form='png'):
+    return CompressedImage(format=form, data=cv2.imencode('.png', array)[1].tobytes())
+
+
+def test_a_parameter_overrules_the_encoding_of_a_compressed_frame():
+    cell = np.uint8([[200, 90], [90, 30]])  # red, green, blue through their filters
+    mosaic = packed(np.tile(cell, (32, 40)))
+    picture = decoder(input__visible__encoding='bayer_rggb8').visible(mosaic)
+    assert (picture[2:-2, 2:-2] == (200, 90, 30)).all()
+    counts = np.random.default_rng(0).integers(0, 60000, (64, 80)).astype(np.uint16)
+    heat = decoder(input__thermal__encoding='16UC1', thermal__window=[0.0, 60000.0]).thermal(
+        packed(counts))
+    np.testing.assert_allclose(heat, counts / 60000, atol=1e-6)
+
+
+@pytest.mark.parametrize('form, override, swapped', [
+    ('png', 'rgb8', False), ('png', 'bgr8', True), ('rgb8; png compressed bgr8', 'rgb8', False),
+    ('rgb8; png compressed bgr8', 'bgr8', True), ('bgr8; png compressed bgr8', 'bgr8', False),
+    ('bgr8; png compressed bgr8', 'rgb8', True), ('8UC3; png compressed bgr8', '8UC3', False)])
+def test_a_parameter_that_says_what_a_compressed_frame_says_changes_no_colour(
+        form, override, swapped):
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 80, 3)).astype(np.uint8)
+    given = decoder(input__visible__encoding=override).visible(packed(pixels[..., ::-1], form))
+    np.testing.assert_array_equal(given, pixels[..., ::-1] if swapped else pixels)
+
+
+@pytest.mark.parametrize('stream, override, array, holds', [
+    ('visible', 'bayer_rggb8', np.zeros((64, 80, 3), np.uint8), 'bgr8'),
+    ('visible', 'mono16', np.zeros((64, 80), np.uint8), 'mono8'),
+    ('thermal', 'yuv422', np.zeros((64, 80), np.uint8), 'mono8')])
+def test_a_parameter_that_a_compressed_frame_cannot_be_is_refused(stream, override, array, holds):
+    with pytest.raises(FrameError) as error:
+        getattr(decoder(**{f'input__{stream}__encoding': override}), stream)(packed(array))
+    assert error.value.cause == 'unsuitable_encoding' and '\n' not in str(error.value)
+    assert f'holds {holds} samples, which cannot be {override}' in str(error.value)
+    assert f'set input.{stream}.encoding to auto' in str(error.value)
+
+
+def test_a_reset_in_the_midst_of_a_frame_holds_from_the_next_one():
+    message, taken = frame(encoding='mono16'), decoder()
+
+    class Jumping(Given):
+        def group(self, prefix):
+            if not jumped:
+                jumped.append(True)
+                taken.reset()
+            return super().group(prefix)
+
+    jumped = []
+    taken._settings = Jumping()
+    first = taken.thermal(message)
+    again = taken.thermal(message)
+    assert jumped and again is not first
+    assert taken.thermal(message) is again
+
+
 def test_a_held_thermal_frame_is_scaled_once():
     taken = decoder()
     message = frame(encoding='mono16')
