@@ -69,7 +69,7 @@ def _line(error: Exception) -> str | None:
     """
     Tell an expected error in one line; None for a fault of the program, which keeps its traceback.
 
-    Expected are the system's errors and the package's own: BagError, FuserError and the like.
+    Expected are the system's errors, want of memory, and the package's own: BagError and the like.
     """
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or '').partition('.')[0]
@@ -80,6 +80,10 @@ def _line(error: Exception) -> str | None:
         return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
     if type(error).__module__.startswith('degfusion_ros.'):
         return ' '.join(str(error).split())
+    from degfusion_ros.node.memory import is_out_of_memory
+    if is_out_of_memory(error):
+        told = ' '.join(str(error).split()) or type(error).__name__
+        return f'out of memory: free some, give smaller pictures or another --device ({told})'
     return None
 
 

@@ -163,6 +163,8 @@ def test_fusing_goes_on_while_another_thread_judges(fuser):
     (np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.int32), 'thermal image'),
     (np.zeros((64, 64, 3), np.uint8), np.zeros((64, 32), np.uint8), 'register'),
     (np.zeros((16, 64, 3), np.uint8), np.zeros((16, 64), np.uint8), 'smaller'),
+    (np.zeros((64, 64, 3), np.uint8), np.pad(np.full((1, 1), np.nan, np.float32), (0, 63)), 'NaN'),
+    (np.zeros((64, 64, 3), np.uint8), np.full((64, 64), -np.inf, np.float32), 'infinite'),
 ])
 def test_unusable_images_are_refused_in_one_line(fuser, visible, thermal, told):
     for call in (fuser.fuse, fuser.refresh):

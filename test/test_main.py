@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from degfusion_ros import __main__ as cli
 from degfusion_ros.bags import BagError
@@ -63,6 +64,11 @@ def test_traceback_is_shown_when_asked_for(tmp_path):
      'x.yaml: No such file or directory'),
     (OSError(28, 'No space left on device'), 'No space left on device'),
     (BagError('x.mcap: damaged:\n  cut off'), 'x.mcap: damaged: cut off'),
+    (MemoryError(),
+     'out of memory: free some, give smaller pictures or another --device (MemoryError)'),
+    (torch.OutOfMemoryError('CUDA out of memory.\nTried to allocate 2 GiB'),
+     'out of memory: free some, give smaller pictures or another --device '
+     '(CUDA out of memory. Tried to allocate 2 GiB)'),
     (ModuleNotFoundError('No module named rclpy', name='rclpy'),
      'no rclpy: source a ROS 2, or pip install -r requirements-ros.txt'),
     (ModuleNotFoundError('No module named torch.nn', name='torch.nn'),

@@ -9,6 +9,7 @@ import numpy as np
 from degfusion_ros import bags
 from degfusion_ros.imaging import encodings
 from degfusion_ros.imaging.calibration import CalibrationError
+from degfusion_ros.imaging.picture_file import read_picture, read_thermal
 from degfusion_ros.imaging.thermal import ThermalScaler
 from degfusion_ros.learning.pairs import find_pairs
 
@@ -21,21 +22,13 @@ def from_folders(visible: Path, thermal: Path, count: int, crop: tuple[int, int]
     Return up to `count` pairs with the same file stem, spread evenly, as uint8 HxW.
 
     crop: telemetry rows to cut off the top and the bottom of thermal pictures. one_size: refuse
-    pictures of several sizes. Raise DataError, CalibrationError.
+    pictures of several sizes. Raise DataError, PictureError, CalibrationError.
     """
     found = find_pairs(visible, thermal)
     pairs = []
     for stem in _spread(list(found), count):
-        paths = found[stem]
-        flags = cv2.IMREAD_GRAYSCALE, cv2.IMREAD_UNCHANGED
-        pictures = [cv2.imread(str(path), flag) for path, flag in zip(paths, flags)]
-        for path, picture in zip(paths, pictures):
-            if picture is None:
-                raise CalibrationError(f'{path}: not a readable image')
-        heat = pictures[1]
-        if heat.ndim == 3:
-            heat = cv2.cvtColor(heat[..., :3], cv2.COLOR_BGR2GRAY)
-        pairs.append(_pair(stem, pictures[0], heat, crop, pairs[:one_size]))
+        gray = read_picture(found[stem][0], cv2.IMREAD_GRAYSCALE)
+        pairs.append(_pair(stem, gray, read_thermal(found[stem][1]), crop, pairs[:one_size]))
     return pairs
 
 

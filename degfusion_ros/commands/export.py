@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from degfusion_ros.learning import export
     from degfusion_ros.models import checkpoint
     from degfusion_ros.models.guidance import VECTOR_SIZE
+    from degfusion_ros.models.pictures import checked
     if (args.visible is None) != (args.thermal is None):
         print('export: --visible and --thermal: give both or none', file=sys.stderr)
         return 2
@@ -54,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
         fuser = Fuser.load(args.model, 'cpu', 'float32')
         fuser.refresh(visible, thermal)
         _, gate = fuser.steering
-        depth = 255 if thermal.dtype == np.uint8 else 65535
+        visible, thermal = checked(visible, thermal)
+        depth = 255 if thermal.dtype == np.uint8 else 1
         images = (cv2.resize(visible, args.size),
                   cv2.resize(thermal.astype(np.float32) / depth, args.size))
     difference = export.export_onnx(network, gate, images, args.outputs,

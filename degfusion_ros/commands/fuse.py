@@ -11,6 +11,10 @@ import numpy as np
 from rich.progress import track
 
 from degfusion_ros.files import overlap, write_whole
+from degfusion_ros.imaging.errors import FrameError
+from degfusion_ros.imaging.picture_file import PictureError, read_rgb, read_thermal
+from degfusion_ros.imaging.registration import Registration
+from degfusion_ros.imaging.thermal import ThermalScaler
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--visible', type=Path, required=True, help='folder of visible images')
     parser.add_argument('--thermal', type=Path, required=True, help='folder of thermal images')
     parser.add_argument('--output', type=Path, required=True, help='folder for the results')
+    parser.add_argument('--registration', type=Path, metavar='FILE',
+                        help="calibrate's; without it the pairs must be aligned, and a thermal "
+                             'image of another size is resized to the visible one')
     parser.add_argument('--model', default='dgmoe', help='shipped name or .safetensors path')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     parser.add_argument('--precision', default='auto',
@@ -48,50 +55,65 @@ def run(args: argparse.Namespace) -> int:
               'folder', file=sys.stderr)
         return 2
     pairs = find_pairs(args.visible, args.thermal)
+    registration = Registration.load(args.registration) if args.registration else None
     fuser = Fuser.load(args.model, args.device, args.precision)
     for name in OUTPUTS:
         (args.output / name).mkdir(parents=True, exist_ok=True)
-    lines, bad = [], 0
-    for stem, paths in track(pairs.items(), description='fusing'):
-        try:
-            visible, thermal = read_pair(*paths)
-            told = fuser.refresh(visible, thermal, keep=args.smoothing)
-            fusion = fuser.fuse(visible, thermal, OUTPUTS)
-            stages = fuser.stages(visible, thermal) if args.debug else {}
-        except (ValueError, RuntimeError) as error:
-            print(f'fuse: {stem}: {error}', file=sys.stderr)
-            bad += 1
-            continue
-        write(args.output / 'fused' / f'{stem}.png', fusion.fused[..., ::-1])
-        write(args.output / 'visible' / f'{stem}.png', fusion.visible[..., ::-1])
-        write(args.output / 'thermal' / f'{stem}.png', fusion.thermal)
-        if stages:
-            (args.output / 'debug' / stem).mkdir(parents=True, exist_ok=True)
-        for name, image in stages.items():
-            write(args.output / 'debug' / stem / f'{name}.png',
-                  image[..., ::-1] if image.ndim == 3 else image)
-        lines.append(json.dumps({'name': stem, 'visible': told.visible, 'thermal': told.thermal,
-                                 'visible_labels': told.visible_labels,
-                                 'thermal_labels': told.thermal_labels}))
-    write_whole(args.output / 'degradation.jsonl', ''.join(f'{line}\n' for line in lines).encode())
+    lines, bad = [], []
+    try:
+        for stem, paths in track(pairs.items(), description='fusing'):
+            line = _fuse(fuser, stem, paths, registration, args)
+            (lines if line else bad).append(line)
+    finally:    # whatever ends the run, the pairs that are done keep their lines
+        if lines or len(bad) == len(pairs):
+            write_whole(args.output / 'degradation.jsonl', ''.join(lines))
     if args.debug and not (args.output / 'debug').is_dir():
         print(f'fuse: {fuser.name}: makes no pictures on the way; no debug/', file=sys.stderr)
-    print(f'{len(pairs) - bad} pairs fused into {args.output}' + (f', {bad} not' if bad else ''))
+    print(f'{len(lines)} pairs fused into {args.output}' + (f', {len(bad)} not' if bad else ''))
     return 1 if bad else 0
 
 
-def read_pair(visible: Path, thermal: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read a pair as the Fuser takes it: uint8 RGB, and uint8 or uint16 of the same size."""
-    colour = cv2.imread(str(visible), cv2.IMREAD_COLOR)
-    heat = cv2.imread(str(thermal), cv2.IMREAD_UNCHANGED)
-    for path, image in ((visible, colour), (thermal, heat)):
-        if image is None:
-            raise ValueError(f'{path}: not a readable image')
-    if heat.ndim == 3:
-        heat = cv2.cvtColor(heat[..., :3], cv2.COLOR_BGR2GRAY)
-    if heat.shape != colour.shape[:2]:
-        heat = cv2.resize(heat, colour.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return cv2.cvtColor(colour, cv2.COLOR_BGR2RGB), heat
+def _fuse(fuser: object, stem: str, paths: tuple[Path, Path], registration: Registration | None,
+          args: argparse.Namespace) -> str:
+    """Write a pair's pictures and return its line of degradation.jsonl, '' for a bad pair."""
+    from degfusion_ros.fuser import OUTPUTS
+    try:
+        visible, thermal = read_pair(*paths, registration)
+        told = fuser.refresh(visible, thermal, keep=args.smoothing)
+        fusion = fuser.fuse(visible, thermal, OUTPUTS)
+        stages = fuser.stages(visible, thermal) if args.debug else {}
+    except (ValueError, RuntimeError) as error:
+        print(f'fuse: {stem}: {" ".join(str(error).split())}', file=sys.stderr)
+        return ''
+    write(args.output / 'fused' / f'{stem}.png', fusion.fused[..., ::-1])
+    write(args.output / 'visible' / f'{stem}.png', fusion.visible[..., ::-1])
+    write(args.output / 'thermal' / f'{stem}.png', fusion.thermal)
+    if stages:
+        (args.output / 'debug' / stem).mkdir(parents=True, exist_ok=True)
+    for name, image in stages.items():
+        write(args.output / 'debug' / stem / f'{name}.png',
+              image[..., ::-1] if image.ndim == 3 else image)
+    return json.dumps({'name': stem, 'visible': told.visible, 'thermal': told.thermal,
+                       'visible_labels': told.visible_labels,
+                       'thermal_labels': told.thermal_labels}) + '\n'
+
+
+def read_pair(visible: Path, thermal: Path,
+              registration: Registration | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Read a pair as the Fuser takes it: uint8 RGB, and uint8, uint16 or float32 in 0..1.
+
+    Thermal is registered by `registration`, else resized to the visible picture. That of floats
+    (kelvin, Celsius) is scaled by its own 1st and 99th percentile, dead pixels filled. Raises
+    PictureError, and FrameError where the registration is of other pictures.
+    """
+    colour, heat = read_rgb(visible), read_thermal(thermal)
+    if heat.dtype not in (np.uint8, np.uint16):
+        try:
+            heat = ThermalScaler()(heat)
+        except FrameError as error:
+            raise PictureError(f'{thermal}: {error}') from error
+    return colour, (registration or Registration.identity())(heat, colour.shape[:2])
 
 
 def write(path: Path, image: np.ndarray) -> None:

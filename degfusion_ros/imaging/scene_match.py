@@ -17,6 +17,7 @@ from degfusion_ros.imaging.structure import Agreement, edges
 STEPS = ((200, 14, 4), (320, 12, 5), (480, 8, 7), (640, 7, 8), (640, 6, 8))
 LEAD = 0.03  # a block whose best shift leads the next by less tells nothing
 COVERED = 0.8  # of a block: less seen by the thermal camera, it is left out
+SMALLEST = 12  # pixels, half the side of a block
 NOISE = 1.0  # pixels, of a block's place
 LEAST = 5, 8  # blocks for an affine map, for a homography
 
@@ -91,8 +92,15 @@ def _places(seen, reach, across) -> dict[tuple[int, int, int], Agreement]:
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     spans = []
     for found, side in ((columns, seen.shape[1]), (rows, seen.shape[0])):
-        spans.append((max(found[0], reach), min(found[-1] + 1, side - reach)))
-    half = max(12, round(0.8 * (spans[0][1] - spans[0][0]) / across / 2))
+        low, high = (found[0], found[-1] + 1) if found.size else (0, 0)
+        spans.append((max(low, reach), min(high, side - reach)))
+    room = int(min(high - low for low, high in spans))
+    if room < 2 * SMALLEST:
+        raise NoMatch(f'the thermal camera sees {len(columns)}x{len(rows)} of a picture of '
+                      f'{seen.shape[1]}x{seen.shape[0]} pixels, too few to match blocks of it: '
+                      'give larger pictures, or calibrate with a target')
+    half = max(SMALLEST, round(0.8 * (spans[0][1] - spans[0][0]) / across / 2))
+    half = min(half, room // 2)
     down = max(2, round(across * (spans[1][1] - spans[1][0]) / (spans[0][1] - spans[0][0])))
     xs, ys = (np.linspace(low + half, high - half, count).astype(int)
               for (low, high), count in zip(spans, (across, down)))

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from degfusion_ros.imaging.errors import FrameError
+from degfusion_ros.imaging.picture_file import PictureError, read_picture, read_rgb
 from degfusion_ros.imaging.thermal import ThermalScaler
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
@@ -62,20 +63,18 @@ def read(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     Thermal images of more than 8 bits are scaled by their own 1st and 99th percentile. Raises
     DataError naming the file that cannot be read or has no partner of its size.
     """
-    colour = cv2.imread(str(pair.visible), cv2.IMREAD_COLOR)
-    heat = cv2.imread(str(pair.thermal), cv2.IMREAD_ANYDEPTH)
-    for path, image in ((pair.visible, colour), (pair.thermal, heat)):
-        if image is None:
-            raise DataError(f'{path}: not a readable image')
+    try:
+        rgb, heat = read_rgb(pair.visible), read_picture(pair.thermal, cv2.IMREAD_ANYDEPTH)
+    except PictureError as error:
+        raise DataError(str(error)) from error
     if heat.dtype != np.uint8:
         try:
             heat = (ThermalScaler()(heat) * 255 + 0.5).astype(np.uint8)
         except FrameError as error:
             raise DataError(f'{pair.thermal}: {error}') from error
-    if colour.shape[:2] != heat.shape:
-        raise DataError(f'{pair.visible}: {colour.shape[1]}x{colour.shape[0]}, but its thermal '
+    if rgb.shape[:2] != heat.shape:
+        raise DataError(f'{pair.visible}: {rgb.shape[1]}x{rgb.shape[0]}, but its thermal '
                         f'partner is {heat.shape[1]}x{heat.shape[0]}; pairs must be aligned')
-    rgb = cv2.cvtColor(colour, cv2.COLOR_BGR2RGB)
     return _cut(rgb, pair.border), _cut(heat, pair.border)
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from degfusion_ros.imaging.errors import FrameError
+from degfusion_ros.imaging.picture_file import read_picture, read_rgb, read_thermal
 from degfusion_ros.imaging.thermal import ThermalScaler
 from degfusion_ros.learning import metrics, metrics_colour, metrics_likeness as likeness
 from degfusion_ros.learning.metrics_flicker import flicker
@@ -83,17 +84,9 @@ def read(path: object, side: str = 'visible') -> np.ndarray:
 
     Raises ValueError naming the file.
     """
-    try:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR if side == 'visible' else
-                           cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise ValueError(f'{path}: not a readable picture ({error.err})') from error
-    if image is None:
-        raise ValueError(f'{path}: not a readable picture')
     if side == 'visible':
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    if image.ndim == 3:
-        image = cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2GRAY)
+        return read_rgb(path)
+    image = read_thermal(path)
     if image.dtype == np.uint8:
         return image
     try:
@@ -125,7 +118,7 @@ def _restoration(case: Case, side: str, truth: np.ndarray) -> dict[str, float]:
 
 def _colour(path: object, image: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Measure the colour of a picture read from `path`; a file of one channel has none."""
-    if cv2.imread(str(path), cv2.IMREAD_ANYCOLOR).ndim == 2:
+    if read_picture(path, cv2.IMREAD_ANYCOLOR).ndim == 2:
         return {}
     return metrics_colour.measure(image, truth)
 

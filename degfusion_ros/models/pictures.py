@@ -25,7 +25,15 @@ def checked(visible: np.ndarray, thermal: np.ndarray) -> tuple[np.ndarray, np.nd
                          f'{SMALLEST}x{SMALLEST}')
     if thermal.dtype == np.uint16:
         thermal = ThermalScaler()(thermal)
+    elif thermal.dtype == np.float32 and not _finite(thermal):
+        raise FuserError('thermal image: has pixels that are NaN or infinite, which would spread '
+                         'over all of it; fill them first, as imaging.thermal.ThermalScaler does')
     return np.ascontiguousarray(visible), np.ascontiguousarray(thermal)
+
+
+def _finite(image: np.ndarray) -> bool:
+    with np.errstate(all='ignore'):
+        return bool(np.isfinite(image.sum()))   # one pass, no picture in between
 
 
 def as_bytes(thermal: np.ndarray) -> np.ndarray:

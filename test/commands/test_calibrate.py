@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import cv2
 import numpy as np
+from odd_pictures import huge
 import pytest
 from scenes import board, errors, scene, seen_through, warp
 
@@ -144,6 +145,7 @@ def test_a_camera_of_another_size_is_told(folders, capsys):
 
 @pytest.mark.parametrize('spoil, words', [
     (lambda path: path.write_bytes(b'no picture'), 'not a readable image'),
+    (lambda path: path.write_bytes(huge()), 'not a readable image'),
     (lambda path: cv2.imwrite(str(path), np.zeros((100, 100), np.uint8)), '100x100')])
 def test_a_bad_picture_is_named(folders, spoil, words, capsys):
     spoil(folders / 'visible/3.png')

@@ -9,6 +9,7 @@ import sys
 import time
 
 import cv2
+from odd_pictures import huge
 import pytest
 
 from degfusion_ros.__main__ import main
@@ -56,11 +57,13 @@ def test_levels_of_a_published_layout(pair_root, tmp_path):
 def test_images_alone_are_named_and_the_status_says_so(pair_root, tmp_path, capsys):
     (pair_root / 'street/thermal/004.jpg').unlink()
     (pair_root / 'street/visible/006.png').write_bytes(b'no image')
+    (pair_root / 'street/visible/007.png').write_bytes(huge())
     assert _degrade(pair_root, tmp_path / 'out', '--conditions', 'stripe') == 1
     told = capsys.readouterr().err
     assert '004.png: no partner' in told and '006.png: not a readable image' in told
+    assert '007.png: not a readable image' in told
     assert {r['name'] for r in rows(tmp_path / 'out')} == {
-        f'{i:03}' for i in range(12)} - {'004', '006'}
+        f'{i:03}' for i in range(12)} - {'004', '006', '007'}
 
 
 @pytest.mark.parametrize('more, told', [

@@ -5,9 +5,15 @@ import json
 
 import cv2
 import numpy as np
+from odd_pictures import huge
 import pytest
 
 from degfusion_ros.__main__ import main
+from degfusion_ros.commands.fuse import read_pair
+from degfusion_ros.imaging.geometry import Plane
+from degfusion_ros.imaging.picture_file import PictureError
+from degfusion_ros.imaging.registration import Registration
+from degfusion_ros.imaging.registration_file import save
 
 
 def _fuse(root, output, model, *more) -> int:
@@ -76,6 +82,54 @@ def test_16_bit_thermal_of_another_size_is_taken(pair_root, tmp_path, tiny_model
         cv2.imwrite(str(path.with_suffix('.png')), cv2.resize(raw, (100, 80)))
         path.unlink()
     assert _fuse(pair_root, tmp_path / 'out', tiny_model) == 0
+
+
+def test_kelvin_is_scaled_and_dead_pixels_are_filled(tmp_path):
+    cv2.imwrite(str(tmp_path / 'v.png'), np.zeros((64, 96, 3), np.uint8))
+    kelvin = np.tile(np.linspace(280, 310, 96, dtype=np.float32), (64, 1))
+    kelvin[3, 3] = np.nan
+    cv2.imwrite(str(tmp_path / 't.tiff'), kelvin)
+    _, thermal = read_pair(tmp_path / 'v.png', tmp_path / 't.tiff')
+    assert thermal.dtype == np.float32 and np.isfinite(thermal).all()
+    assert thermal.min() == 0 and thermal.max() == 1 and 0.4 < thermal.mean() < 0.6
+    cv2.imwrite(str(tmp_path / 't.tiff'), np.full_like(kelvin, np.nan))
+    with pytest.raises(PictureError, match=r't\.tiff: .*no finite pixel'):
+        read_pair(tmp_path / 'v.png', tmp_path / 't.tiff')
+
+
+def test_a_registration_brings_thermal_onto_visible(pair_root, tmp_path, tiny_model, capsys):
+    street, move = pair_root / 'street', np.array([[1, 0, 20], [0, 1, 0], [0, 0, 1.0]])
+    save(tmp_path / 'r.yaml', Plane(move, (200, 160), (200, 160)), 0)
+    paths = street / 'visible/000.png', street / 'thermal/000.jpg'
+    plain = read_pair(*paths)[1]
+    moved = read_pair(*paths, Registration.load(tmp_path / 'r.yaml'))[1]
+    assert np.abs(moved[:, 20:].astype(int) - plain[:, :-20]).max() <= 1
+    given = ('--registration', str(tmp_path / 'r.yaml'))
+    for name, more in (('as_is', ()), ('registered', given)):
+        assert _fuse(pair_root, tmp_path / name, tiny_model, *more) == 0
+    made = [cv2.imread(str(tmp_path / name / 'thermal/000.png')) for name in
+            ('as_is', 'registered')]
+    assert (made[0] != made[1]).any()
+    save(tmp_path / 'r.yaml', Plane(move, (200, 100), (200, 160)), 0)
+    (street / 'visible/001.png').rename(tmp_path / '001.png')
+    assert _fuse(pair_root, tmp_path / 'none', tiny_model, *given) == 1
+    assert '000: thermal image is 200x160 but the' in capsys.readouterr().err
+    assert _fuse(pair_root, tmp_path / 'out', tiny_model, '--registration', 'gone.yaml') == 1
+    assert 'gone.yaml cannot be read' in capsys.readouterr().err
+
+
+def test_a_header_that_declares_too_much_costs_no_other(pair_root, tmp_path, tiny_model, capsys):
+    (pair_root / 'street/visible/005.png').write_bytes(huge())
+    assert _fuse(pair_root, tmp_path / 'out', tiny_model) == 1
+    assert '005.png: not a readable image' in capsys.readouterr().err
+    assert len((tmp_path / 'out/degradation.jsonl').read_text().splitlines()) == 11
+
+
+def test_what_ends_the_run_costs_no_line_of_a_pair_that_is_done(pair_root, tmp_path, tiny_model):
+    (tmp_path / 'out/fused/003.png').mkdir(parents=True)    # cannot be replaced by a file
+    assert _fuse(pair_root, tmp_path / 'out', tiny_model) == 1
+    lines = (tmp_path / 'out/degradation.jsonl').read_text().splitlines()
+    assert [json.loads(line)['name'] for line in lines] == ['000', '001', '002']
 
 
 def test_missing_folders_and_models_fail_in_one_line(pair_root, tmp_path, tiny_model, capsys):

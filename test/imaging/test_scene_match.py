@@ -46,3 +46,11 @@ def test_blank_pictures_are_refused():
     blank = np.full((160, 200), 90, np.uint8)
     with pytest.raises(NoMatch):
         match_scene([(blank, blank)], scales=(0.95, 1.05))
+
+
+@pytest.mark.parametrize('size', [(64, 48), (320, 64), (320, 90)])
+def test_pictures_too_small_for_blocks_are_refused(size):
+    rng = np.random.default_rng(3)
+    small = [scene(rng, size) for _ in range(2)]
+    with pytest.raises(NoMatch, match='give larger pictures|only . blocks'):
+        match_scene(small, scales=(0.95, 1.05))

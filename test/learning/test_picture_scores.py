@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+from odd_pictures import huge, upside_down
 import pytest
 from results_tree import build, save
 
@@ -83,7 +84,7 @@ def test_several_processes_tell_the_same(cases):
 
 def test_a_bad_picture_is_named(cases, tmp_path):
     cases[0].fused.write_bytes(b'no picture')
-    assert score(cases[0]).problems == (f'{cases[0].fused}: not a readable picture',)
+    assert score(cases[0]).problems == (f'{cases[0].fused}: not a readable image',)
     save(cases[1].fused, np.zeros((50, 72), np.uint8))
     told = score(cases[1])
     assert not told.figures and '72x50 where the visible source is 72x60' in told.problems[0]
@@ -112,3 +113,15 @@ def test_flicker_leaves_unreadable_frames_out(cases):
     assert {'flicker_ratio_fused', 'flicker_ratio_restored_visible'} <= set(whole)
     cases[1].fused.write_bytes(b'no picture')
     assert flicker_of(cases).keys() == whole.keys()
+
+
+def test_a_picture_that_declares_too_much_is_named(cases):
+    cases[0].fused.write_bytes(huge())
+    assert str(cases[0].fused) in score(cases[0]).problems[0]
+
+
+def test_an_orientation_tag_turns_neither_side(tmp_path):
+    half = np.zeros((40, 60, 3), np.uint8)
+    half[:20] = 255
+    (tmp_path / 'a.jpg').write_bytes(upside_down(half))
+    assert all(read(tmp_path / 'a.jpg', side)[5].mean() > 200 for side in ('visible', 'thermal'))
