@@ -6,6 +6,7 @@ Threads: the executor takes messages in and pairs them; a worker fuses the newes
 looks at the newest pair a few times a second. Publishing is safe from any of them.
 """
 
+import gc
 import signal
 import sys
 import time
@@ -25,6 +26,7 @@ from degfusion_ros.node.frames import Decoder
 from degfusion_ros.node.health import Health
 from degfusion_ros.node.inputs import Inputs
 from degfusion_ros.node.loading import Load, load_and_warm_up, load_fuser
+from degfusion_ros.node.memory import give_gpu_back
 from degfusion_ros.node.outputs import Outputs
 from degfusion_ros.node.qos import mismatches
 from degfusion_ros.node.running import Running
@@ -86,6 +88,7 @@ class FusionNode(LifecycleNode):
             self._fuser, self._warm_sizes = load_and_warm_up(
                 self._load, self._settings, self._publish_diagnostics)
         except Exception as error:  # whatever it is, the process lives and can be told better
+            traceback.clear_frames(error.__traceback__)  # they hold what has been loaded
             self._free()
             return self._fail('configure', error)
         self.get_logger().info(
@@ -152,6 +155,8 @@ class FusionNode(LifecycleNode):
         self._fuser = self._inputs = self._outputs = self._health = None
         self._settings.configured = False
         self._state = 'unconfigured'
+        gc.collect()  # a network's parts know each other
+        give_gpu_back()
 
     def _fail(self, what: str, error: Exception) -> TransitionCallbackReturn:
         foreseen = isinstance(error, (ValueError, RuntimeError, OSError, ImportError))

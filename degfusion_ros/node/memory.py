@@ -27,6 +27,13 @@ def is_out_of_memory(error: BaseException) -> bool:
         "can't allocate memory", 'Insufficient memory', 'bad_alloc', 'Cannot allocate memory'))
 
 
+def give_gpu_back() -> None:
+    """Hand the GPU memory that torch keeps for later back to the others, where it has any."""
+    torch = sys.modules.get('torch')
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
 class Frugal:
     """
     Stands before a fuser for the node's worker: the same fuse.
@@ -72,9 +79,7 @@ class Frugal:
             raise
 
     def _step_down(self, height: int, width: int) -> None:
-        torch = sys.modules.get('torch')
-        if torch is not None and torch.cuda.is_initialized():
-            torch.cuda.empty_cache()  # it holds blocks of the size that did not fit
+        give_gpu_back()  # torch holds blocks of the size that did not fit
         divisor = 2 * self.divisor
         if divisor > LARGEST_DIVISOR or min(height, width) // divisor < SMALLEST_SIDE:
             self._warn('out of memory, and the pictures cannot be made smaller: '

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory that runs out, told by torch, NumPy, OpenCV or Python, costs the frame in hand alone."""
 
+import weakref
+
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 from flow import accounted, FUSED, send
@@ -63,6 +65,34 @@ def test_pictures_are_not_made_smaller_than_the_network_takes():
             frugal.fuse(*pair())
     assert frugal.divisor == 2  # 96 / 4 is below 32
     assert 'cannot be made smaller' in warnings[-1]
+
+
+@pytest.mark.parametrize('fails', [False, True])
+def test_what_torch_keeps_on_the_gpu_is_given_back_once_the_model_is_gone(
+        start, monkeypatch, fails):
+    loaded, given_back = [], []
+
+    class Knotted(EchoFuser):
+        def warm_up(self, height, width):
+            if fails:
+                raise torch.OutOfMemoryError('CUDA out of memory')
+
+    def load(*_):
+        fuser = Knotted()
+        fuser.myself = fuser
+        loaded.append(weakref.ref(fuser))
+        return fuser
+
+    monkeypatch.setattr(torch.cuda, 'is_initialized', lambda: True)
+    monkeypatch.setattr(
+        torch.cuda, 'empty_cache', lambda: given_back.append([ref() for ref in loaded]))
+    spun = start(EchoFuser(), autostart=False)
+    spun.node._load = load
+    spun.do(spun.node.trigger_configure)
+    assert (spun.node._fuser is None) == fails
+    if not fails:
+        spun.do(spun.node.trigger_cleanup)
+    assert given_back == [[None]]
 
 
 def test_the_node_goes_on_smaller_says_so_and_counts_the_frame(start, peer):
