@@ -133,20 +133,33 @@ class Cameras:
         """Tell whether it is a simulated scene that stands still: then it does for both cameras."""
         other = self._still[other_of(name)]
         return self._simulated() and (
-            other.stands_ns(now_ns) > self._settings['sync.frozen_after_s'] * NS / 2)
+            other.blank or other.stands_ns(now_ns) > self._settings['sync.frozen_after_s'] * NS / 2)
 
-    def _fingerprint(self, name: str, message: Image | CompressedImage) -> int:
+    def _fingerprint(self, name: str, message: Image | CompressedImage) -> int | None:
+        """Return what tells a frame from another, None where all of it is of one value."""
         data = np.frombuffer(message.data, np.uint8)
         if name == 'thermal' and isinstance(message, Image):
             # telemetry rows count frames while the picture stands
             top, bottom = (message.step * self._settings[f'thermal.crop_{side}_px']
                            for side in ('top', 'bottom'))
-            data = data[top:data.size - bottom]
+            data = data[top:max(top, data.size - bottom)]  # what leaves no row is told elsewhere
         # an odd stride walks through all columns
         found = zlib.crc32(data[::max(1, data.size // SAMPLES) | 1].tobytes())
         before, self._prints[name] = self._prints.get(name), found
+        if found != before:
+            return found
         # a dark picture may have its little noise elsewhere: only all of it tells
-        return zlib.crc32(data) if found == before else found
+        return None if _plain(data, message) else zlib.crc32(data)
+
+
+def _plain(data: np.ndarray, message: Image | CompressedImage) -> bool:
+    """Tell whether all pixels are the same, as by night or saturated: then there is no noise."""
+    if not isinstance(message, Image):
+        return False
+    pixel = message.step // message.width  # bytes; less than a pixel's are added to a row
+    rows = data[:data.size // message.step * message.step].reshape(-1, message.step)
+    rows = rows[:, :message.width * pixel]
+    return bool((rows == np.tile(rows[:1, :pixel], message.width)).all())
 
 
 def _kind(message: Image | CompressedImage) -> str:

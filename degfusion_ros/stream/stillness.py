@@ -8,9 +8,10 @@ class Stillness:
     """
     Tells a stream that repeats its last picture from one that shows a still scene.
 
-    A sensor has noise, so a picture is told by a fingerprint of some of its bytes. A shutter
-    that closes for a moment repeats a picture as well: `frozen_after_ns` is longer than that.
-    0 switches it off (a simulated camera may have no noise).
+    A sensor has noise, so a picture is told by a fingerprint of some of its bytes; one without
+    any (saturated, night) tells nothing and has no fingerprint: None. A shutter that closes for a
+    moment repeats a picture as well: `frozen_after_ns` is longer than that. 0 switches it off (a
+    simulated camera may have no noise).
     """
 
     def __init__(self, frozen_after_ns: int):
@@ -20,9 +21,14 @@ class Stillness:
         self._newest: int | None = None
         self._since_ns = 0
         self._count = 0
+        self.blank = False  # the newest picture tells nothing
 
-    def frozen(self, fingerprint: int, now_ns: int) -> bool:
-        """Take a frame's fingerprint; return whether it has been the same for too long."""
+    def frozen(self, fingerprint: int | None, now_ns: int) -> bool:
+        """Take a frame's fingerprint, if any; return whether it has been the same for too long."""
+        self.blank = fingerprint is None
+        if self.blank:
+            self.reset()
+            return False
         if fingerprint != self._newest:
             self._newest, self._since_ns, self._count = fingerprint, now_ns, 0
         self._count += 1
@@ -34,4 +40,4 @@ class Stillness:
 
     def reset(self) -> None:
         """Forget the last picture."""
-        self._newest = None
+        self._newest, self._count = None, 0

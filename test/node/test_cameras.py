@@ -133,6 +133,39 @@ def test_telemetry_rows_that_are_cut_off_do_not_hide_a_frozen_picture(make, crop
     assert refused is frozen
 
 
+@pytest.mark.parametrize('value', [0, 255, (255, 0, 0)])
+@pytest.mark.parametrize('padding', [0, 2])
+def test_a_picture_without_noise_is_not_frozen(make, value, padding):
+    """A black night, or the sun: every pixel is at its end."""
+    cameras, _ = make()
+    picture = frame(np.broadcast_to(np.uint8(value), (64, 80, 3)).copy(), 'rgb8', S)
+    rows = np.frombuffer(picture.data, np.uint8).reshape(64, -1)
+    picture.data = np.pad(rows, ((0, 0), (0, padding)), constant_values=7).tobytes()
+    picture.step += padding
+    assert not refused(cameras, 4, visible=lambda number: picture, thermal=rolling)['visible']
+
+
+def test_a_saturated_thermal_picture_is_not_frozen_and_one_that_hangs_after_it_is(make):
+    cameras, _ = make()
+    full = frame(np.full((64, 80), 0x3fff, np.uint16), 'mono16', S)
+    assert not refused(cameras, 4, visible=rolling, thermal=lambda number: full)['thermal']
+    assert refused(cameras, 3, first=80, visible=rolling)['thermal']
+
+
+def test_a_simulated_night_is_no_reason_to_call_a_scene_at_rest_frozen(make):
+    cameras, _ = make(simulated=True)
+    black = frame(np.zeros((64, 80, 3), np.uint8), 'rgb8', S)
+    assert refused(cameras, 4, visible=lambda number: black) == {'visible': [], 'thermal': []}
+
+
+def test_rows_cut_off_to_the_last_are_not_called_frozen(make):
+    """The decoder says which parameter is wrong."""
+    for crop in ({'thermal__crop_top_px': 40, 'thermal__crop_bottom_px': 24},
+                 {'thermal__crop_top_px': 10, 'thermal__crop_bottom_px': 100}):
+        cameras, _ = make(**crop)
+        assert not refused(cameras, 4, visible=rolling)['thermal']
+
+
 def test_a_frame_without_a_stamp_is_refused(make):
     with pytest.raises(FrameError, match='let the driver set header.stamp'):
         make()[0].accept('visible', frame(stamp=0), 0)
