@@ -3,6 +3,7 @@
 
 import argparse
 import math
+import os
 from pathlib import Path
 import re
 import sys
@@ -74,10 +75,18 @@ def run(args: argparse.Namespace) -> int:
                 pairs, args.target, args.pattern, args.square_m, args.depth_m, not args.no_lens,
                 *lenses, say=status.update)
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    registration_file.save(args.output, found.geometry, found.residual_px)
-    covered = Registration.load(args.output).covered  # as the node will read it
-    picture = args.output.with_suffix('.png')
-    write(picture, calibration.overlay(found, *pairs[len(pairs) // 2]))
+    new, picture = args.output.with_name(f'{args.output.name}.new'), args.output.with_suffix('.png')
+    try:    # a registration that was there before is replaced by one that serves
+        registration_file.save(new, found.geometry, found.residual_px)
+        covered = Registration.load(new).covered  # as the node will read it
+        write(picture, calibration.overlay(found, *pairs[len(pairs) // 2]))
+        os.replace(new, args.output)
+    except registration_file.RegistrationError as error:
+        told = str(error).replace(new.name, args.output.name)
+        raise calibration.CalibrationError(f'not written, for the node would refuse it: {told}'
+                                           ) from error
+    finally:
+        new.unlink(missing_ok=True)
     print(f'residual {found.residual_px:.2f} px over {found.basis}; the thermal camera sees '
           f'{covered:.0%} of the visible picture')
     if found.residual_px > MUCH:

@@ -7,6 +7,7 @@ from scenes import board, errors, scene, seen_through, warp
 
 from degfusion_ros import bags
 from degfusion_ros.__main__ import main
+from degfusion_ros.imaging import calibration
 from degfusion_ros.imaging.geometry import Plane
 from degfusion_ros.imaging.registration import Registration
 from degfusion_ros.imaging.registration_file import save
@@ -152,3 +153,15 @@ def test_a_bad_picture_is_named(folders, spoil, words, capsys):
     assert calibrate(folders, *BOARD) == 1
     told = capsys.readouterr().err
     assert words in told and '3' in told
+
+
+def test_a_registration_that_the_node_would_refuse_replaces_none(folders, monkeypatch, capsys):
+    assert calibrate(folders, *BOARD) == 0
+    before = {path: path.read_bytes() for path in (folders / 'out').iterdir()}
+    away = np.array([[1, 0, 5000], [0, 1, 0], [0, 0, 1.0]])
+    monkeypatch.setattr(calibration, 'from_target', lambda *args, **more: calibration.Calibration(
+        Plane(away, SIZE, SIZE), 0.1, 'nothing'))
+    assert calibrate(folders, *BOARD) == 1
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert 'not written' in told and 'out/r.yaml: registration puts 0.0%' in told
+    assert {path: path.read_bytes() for path in (folders / 'out').iterdir()} == before
