@@ -65,6 +65,15 @@ def test_a_model_that_does_not_fit_leaves_the_old_one_whole(tmp_path, tiny_model
     assert path.read_bytes() == before
 
 
+def test_an_average_that_does_not_fit_leaves_the_old_one_whole(tmp_path, tiny_model, capsys):
+    path = tmp_path / 'mean.safetensors'
+    path.write_bytes(before := tiny_model.read_bytes())
+    with room(10_000):
+        assert main(['average', str(tiny_model), '--output', str(path)]) == 1
+    assert 'mean.safetensors: cannot be written' in capsys.readouterr().err
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
 def test_a_training_checkpoint_that_does_not_fit_is_told_and_the_last_one_stays(tmp_path):
     loop = Loop(torch.nn.Linear(100, 100), tmp_path, lr=1e-3, steps=1)
     loop.save()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import os
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import safe_open, SafetensorError
 from safetensors.torch import save_file
 import torch
 
@@ -23,7 +23,8 @@ def average(files: Sequence[Path], shares: Sequence[float], out: Path,
     `shares` are the files' weights and are divided by their sum. With `only`, beginnings of
     tensors' names such as 'network.deraining.', all else is the first file's; a file of
     `train guidance` stands for the 'guidance.' of a network's. Settings and data types are the
-    first file's. Raises TrainingError where the files do not fit together.
+    first file's. Raises TrainingError where the files do not fit together or `out` cannot be
+    written; what stood there before stays.
     """
     if len(files) != len(shares) or not sum(shares) > 0 or min(shares) < 0:
         raise TrainingError(f'weights {" ".join(map(str, shares))}: give one of 0 or more for '
@@ -45,7 +46,7 @@ def average(files: Sequence[Path], shares: Sequence[float], out: Path,
                                     'files of one network in one size can be averaged')
     total = sum(shares)
     with safe_open(files[0], framework='pt') as file:
-        about, whole = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}
+        about, whole = file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}
     alone = about.get('kind') == 'guidance'
     for key in chosen:
         if first[key].is_floating_point():
@@ -54,8 +55,13 @@ def average(files: Sequence[Path], shares: Sequence[float], out: Path,
                        if share)
             whole[name] = mean.to(whole[name].dtype).contiguous()
     part = Path(out).with_suffix('.part')
-    save_file(whole, part, about)
-    os.replace(part, out)
+    try:
+        save_file(whole, part, about)
+        os.replace(part, out)
+    except (SafetensorError, OSError) as error:     # no such folder, a full disk
+        raise TrainingError(f'{out}: cannot be written: {error}') from error
+    finally:
+        part.unlink(missing_ok=True)
     return len(chosen)
 
 

@@ -85,3 +85,21 @@ def test_the_command_makes_a_model_that_loads(tiny_model, tmp_path, capsys):
     assert Fuser.load(out, 'cpu', 'float32').name == 'mean'
     assert main(['average', str(tiny_model), str(tmp_path / 'absent'), '--output', str(out)]) == 1
     assert 'no such model file' in capsys.readouterr().err
+
+
+def test_files_without_metadata_are_averaged(tmp_path):
+    files = tmp_path / 'a.safetensors', tmp_path / 'b.safetensors'
+    for value, file in enumerate(files):
+        save_file({'x': torch.tensor([4.0 * value])}, file)
+    assert average(files, (1, 1), tmp_path / 'mean.safetensors') == 1
+    assert load_file(tmp_path / 'mean.safetensors')['x'].tolist() == [2.0]
+
+
+def test_a_place_that_cannot_be_written_is_told(two, tmp_path, capsys):
+    (tmp_path / 'taken.safetensors').mkdir()
+    for name in ('nowhere/mean.safetensors', 'taken.safetensors'):
+        before = set(tmp_path.rglob('*'))
+        assert main(['average', *map(str, two), '--output', str(tmp_path / name)]) == 1
+        told = capsys.readouterr().err.strip()
+        assert f'{name}: cannot be written' in told and '\n' not in told
+        assert set(tmp_path.rglob('*')) == before
