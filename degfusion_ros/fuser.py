@@ -106,11 +106,11 @@ class Fuser:
         `device`: auto, cpu, cuda or cuda:N. `precision`: auto (the fastest that the device
         multiplies natively), float32, bfloat16 or float16. `engine`, which computes the frames:
         torch; openvino on a CPU, once it has compiled a size (see warm_up); onnxruntime in float32
-        on its `providers` cpu, cuda or tensorrt; auto, openvino where it is installed and was
-        found faster, else torch. Raises FuserError.
+        on its `providers` cpu, cuda or tensorrt, steered from the CPU; auto, openvino where it is
+        installed and was found faster, else torch. Raises FuserError.
         """
         path = find_model(model)
-        device = find_device(device)
+        device = find_device(device, engine)
         engine = find_engine(engine, device)
         precision = find_precision(precision, device, engine)
         try:

@@ -104,7 +104,7 @@ def _specs(args: argparse.Namespace) -> list:
         if 'openvino' in engines and args.device == 'cpu':
             found += [replace(first, engine='openvino', precision=p) for p in precisions]
         found.append(replace(first, outputs=OUTPUTS))
-        if 'onnxruntime' in engines:
+        if 'onnxruntime' in engines and args.device == 'cpu':
             found.append(replace(first, engine='onnxruntime', precision='float32'))
         plain.append(first)
     for base in plain:

@@ -2,12 +2,14 @@
 """Which file, device, engine and precision a model runs with."""
 
 from pathlib import Path
+import re
 
 import torch
 
 from degfusion_ros.models import compiled
 
 ENGINES = ('auto', 'torch', 'openvino', 'onnxruntime')
+ON_CPU = ('openvino', 'onnxruntime')    # the network is there, wherever its frames are computed
 PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 _WEIGHTS = Path(__file__).parents[1] / 'weights'
 
@@ -27,14 +29,21 @@ def find_model(model: str | Path) -> Path:
     return path
 
 
-def find_device(device: str) -> str:
-    """Return the torch device of auto, cpu, cuda or cuda:N; FuserError for one not there."""
+def find_device(device: str, engine: str = 'auto') -> str:
+    """
+    Return the torch device of auto, cpu, cuda or cuda:N; FuserError for one not there.
+
+    auto is the cpu for an `engine` of ON_CPU.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device == 'auto':
-        return 'cuda' if torch.cuda.is_available() else 'cpu'
-    if device == 'cpu' or (device.split(':')[0] == 'cuda' and torch.cuda.is_available()):
+        return 'cuda' if count and engine not in ON_CPU else 'cpu'
+    asked = re.fullmatch('cuda(?::([0-9]+))?', device)
+    if device == 'cpu' or (asked and int(asked[1] or 0) < count):
         return device
-    raise FuserError(f'device {device!r}: not there (torch {torch.__version__} sees '
-                     f'{torch.cuda.device_count()} CUDA devices); use auto or cpu')
+    there = f', or cuda:0 to cuda:{count - 1}' if count else ''
+    raise FuserError(f'device {device!r}: not there (torch {torch.__version__} sees {count} CUDA '
+                     f'devices); use auto or cpu{there}')
 
 
 def find_engine(engine: str, device: str) -> str:
@@ -43,12 +52,11 @@ def find_engine(engine: str, device: str) -> str:
         raise FuserError(f'engine {engine!r}: choose from {", ".join(ENGINES)}')
     if engine == 'auto':
         return 'openvino' if device == 'cpu' and compiled.available() else 'torch'
-    if engine == 'openvino':
-        if device != 'cpu':
-            raise FuserError(f'engine {engine!r}: for the cpu, not {device}; use auto or torch')
-        if not compiled.there():
-            raise FuserError(f'engine {engine!r}: no Python package openvino: '
-                             'pip install openvino')
+    if engine in ON_CPU and device != 'cpu':
+        raise FuserError(f'engine {engine!r}: with a network on the cpu, not {device}; use device '
+                         'auto or cpu, or engine torch')
+    if engine == 'openvino' and not compiled.there():
+        raise FuserError(f'engine {engine!r}: no Python package openvino: pip install openvino')
     return engine
 
 

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What auto becomes, and what is not there, whatever machine the tests run on."""
+
+import pytest
+import torch
+
+from degfusion_ros.models.choice import find_device, find_engine, FuserError
+
+
+@pytest.fixture(params=[0, 1, 2])
+def gpus(request, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: request.param > 0)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: request.param)
+    return request.param
+
+
+def test_the_devices_that_are_there_are_taken(gpus):
+    names = ['cpu', *['cuda'] * (gpus > 0), *(f'cuda:{n}' for n in range(gpus))]
+    assert [find_device(name) for name in names] == names
+    assert find_device('auto') == ('cuda' if gpus else 'cpu')
+
+
+@pytest.mark.parametrize('device', ['cuda:2', 'cuda:9', 'cuda:x', 'cuda:', 'cuda:-1', 'gpu', ''])
+def test_a_device_that_is_not_there_is_one_line(gpus, device):
+    with pytest.raises(FuserError, match=f'sees {gpus} CUDA devices.*use auto or cpu') as caught:
+        find_device(device)
+    assert repr(device) in str(caught.value) and '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('engine', ['onnxruntime', 'openvino'])
+def test_an_engine_for_the_cpu_keeps_the_network_there(gpus, engine):
+    assert find_device('auto', engine) == 'cpu'
+    with pytest.raises(FuserError, match='device auto or cpu, or engine torch'):
+        find_engine(engine, 'cuda')
