@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start the fusion node on two camera topics: ros2 launch degfusion_ros fusion.launch.py."""
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+import os
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PythonExpression
 from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
@@ -18,7 +20,16 @@ ARGUMENTS = (
     ('log_level', 'info', 'debug, info, warn, error or fatal.'),
     ('visible_topic', 'visible/image_raw', 'Image topic of the visible camera.'),
     ('thermal_topic', 'thermal/image_raw', 'Image topic of the thermal camera.'),
+    ('visible_camera_info', '', 'CameraInfo topic of the visible camera; empty: beside its image.'),
+    ('thermal_camera_info', '', 'CameraInfo topic of the thermal camera; empty: beside its image.'),
+    ('registration', '', "File of the calibrate command; empty: params_file's."),
+    ('model', '', "Shipped model or .safetensors file; empty: params_file's."),
+    ('visible_transport', '', "raw or compressed; empty: params_file's."),
+    ('thermal_transport', '', "raw or compressed; empty: params_file's."),
 )
+OVER_THE_FILE = {  # argument -> parameter that it sets, if it is given
+    'registration': 'registration.file', 'model': 'model.name',
+    'visible_transport': 'input.visible.transport', 'thermal_transport': 'input.thermal.transport'}
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -27,29 +38,40 @@ def generate_launch_description() -> LaunchDescription:
         *(DeclareLaunchArgument(name, default_value=default, description=description)
           for name, default, description in ARGUMENTS),
         *images_through_shared_memory(),
-        LifecycleNode(
-            package='degfusion_ros',
-            executable='fusion_node',
-            name='fusion_node',
-            namespace=LaunchConfiguration('namespace'),
-            parameters=[LaunchConfiguration('params_file'),
-                        {name: ParameterValue(LaunchConfiguration(name), value_type=bool)
-                         for name in ('use_sim_time', 'autostart')}],
-            remappings=[*camera('visible'), *camera('thermal')],
-            ros_arguments=['--log-level', LaunchConfiguration('log_level')],
-            output='screen',
-            # Killed or crashed, it comes back by itself, and autostart brings it to work again.
-            respawn=True,
-            respawn_delay=2.0,
-        ),
+        OpaqueFunction(function=start),
     ])
 
 
+def start(context: LaunchContext) -> list[LifecycleNode]:
+    """Describe the node; the shell has left a ~ behind := as it is."""
+    given = {name: os.path.expanduser(LaunchConfiguration(name).perform(context))
+             for name in ('params_file', *OVER_THE_FILE)}
+    return [LifecycleNode(
+        package='degfusion_ros',
+        executable='fusion_node',
+        name='fusion_node',
+        namespace=LaunchConfiguration('namespace'),
+        parameters=[given['params_file'], {
+            **{name: ParameterValue(LaunchConfiguration(name), value_type=bool)
+               for name in ('use_sim_time', 'autostart')},
+            **{parameter: ParameterValue(given[name], value_type=str)
+               for name, parameter in OVER_THE_FILE.items() if given[name]}}],
+        remappings=[*camera('visible'), *camera('thermal')],
+        ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+        output='screen',
+        # Killed or crashed, it comes back by itself, and autostart brings it to work again.
+        respawn=True,
+        respawn_delay=2.0,
+    )]
+
+
 def camera(modality: str) -> list[tuple]:
-    """Remap a camera's image and the camera_info next to it; compressed follows the image."""
+    """Remap a camera's image, which compressed follows, and its camera_info, or that beside it."""
     image = LaunchConfiguration(f'{modality}_topic')
-    beside = PythonExpression(["'/'.join('", image, "'.split('/')[:-1] + ['camera_info'])"])
-    return [(f'{modality}/image_raw', image), (f'{modality}/camera_info', beside)]
+    given = LaunchConfiguration(f'{modality}_camera_info', default='')
+    info = PythonExpression([
+        "'", given, "' or '/'.join('", image, "'.split('/')[:-1] + ['camera_info'])"])
+    return [(f'{modality}/image_raw', image), (f'{modality}/camera_info', info)]
 
 
 def images_through_shared_memory() -> list[SetEnvironmentVariable]:

@@ -30,7 +30,9 @@ ARGUMENTS = (
     ('log_level', 'info', 'debug, info, warn, error or fatal.'),
 )
 NEEDED = ('namespace', 'visible_topic', 'thermal_topic')
-KEYS = (*NEEDED, 'params_file')
+OPTIONAL = ('params_file', 'registration', 'model', 'visible_transport', 'thermal_transport',
+            'visible_camera_info', 'thermal_camera_info')
+KEYS = {*NEEDED, *OPTIONAL}
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -57,7 +59,7 @@ def read(given: str) -> list[dict[str, str]]:
     inline = given.lstrip().startswith(('[', '-'))
     name = 'pairs' if inline else given
     try:
-        pairs = yaml.safe_load(given if inline else Path(given).read_text())
+        pairs = yaml.safe_load(given if inline else Path(given).expanduser().read_text())
     except OSError as error:
         raise RuntimeError(f'{name}: cannot be read ({error.strerror}): check the path') from None
     except yaml.YAMLError:
@@ -65,10 +67,10 @@ def read(given: str) -> list[dict[str, str]]:
     if not isinstance(pairs, list) or not pairs:
         raise RuntimeError(f'{name}: is no list of pairs: see config/pairs.yaml')
     for number, pair in enumerate(pairs, 1):
-        if not isinstance(pair, dict) or not set(NEEDED) <= set(pair) <= set(KEYS) or not all(
+        if not isinstance(pair, dict) or not set(NEEDED) <= set(pair) <= KEYS or not all(
                 isinstance(value, str) and value for value in pair.values()):
             raise RuntimeError(f'{name}: pair {number} must give {", ".join(NEEDED)} as text, '
-                               'may give params_file, and nothing else')
+                               f'may give {", ".join(OPTIONAL)}, and nothing else')
     spaces = [pair['namespace'].strip('/') for pair in pairs]
     if len(set(spaces)) < len(spaces):
         raise RuntimeError(f'{name}: two pairs share a namespace: give each its own')

@@ -13,11 +13,13 @@ from rclpy.context import Context
 import yaml
 
 from degfusion_ros.node.fusion_node import FusionNode
+from degfusion_ros.node.parameters import TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / 'launch'
 FUSION = {'params_file', 'namespace', 'use_sim_time', 'autostart', 'log_level',
-          'visible_topic', 'thermal_topic'}
+          'visible_topic', 'thermal_topic', 'visible_camera_info', 'thermal_camera_info',
+          'registration', 'model', 'visible_transport', 'thermal_transport'}
 REPLAY = {'bag', 'rate', 'view'}
 
 
@@ -25,10 +27,14 @@ class Recorded:
     """Stands for any class of launch: keeps what it was given."""
 
     made: list = []
+    given: dict[str, str] = {}  # launch configurations
 
     def __init__(self, *args, **kwargs):
         self.args, self.kwargs = args, kwargs
         Recorded.made.append(self)
+
+    def perform(self, context):
+        return Recorded.given.get(self.args[0], '')
 
 
 class Recorder(ModuleType):
@@ -42,15 +48,19 @@ class Recorder(ModuleType):
 def described(request, monkeypatch):
     """Run a launch file without launch, which pip does not have; return what it made."""
     Recorded.made.clear()
+    file, given = request.param if isinstance(request.param, tuple) else (request.param, {})
+    Recorded.given = given
     with monkeypatch.context() as patch:
         for name in ('launch', 'launch.actions', 'launch.conditions', 'launch.substitutions',
                      'launch.launch_description_sources', 'launch_ros', 'launch_ros.actions',
                      'launch_ros.parameter_descriptions', 'launch_ros.substitutions'):
             patch.setitem(sys.modules, name, Recorder(name))
-        spec = importlib.util.spec_from_file_location('described', LAUNCH / request.param)
+        spec = importlib.util.spec_from_file_location('described', LAUNCH / file)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         module.generate_launch_description()
+        for opaque in of(Recorded.made, 'OpaqueFunction'):
+            opaque.kwargs['function'](None)
     return list(Recorded.made)
 
 
@@ -89,6 +99,30 @@ def test_parameters_it_sets_are_parameters_of_the_node(described):
     assert 'autostart' in known
     assert (ROOT / 'scripts' / node.kwargs['executable']).is_file()
     assert node.kwargs['respawn'] is True and node.kwargs['respawn_delay'] > 0
+
+
+GIVEN = {'params_file': '~/mine.yaml', 'registration': '~/registration.yaml', 'model': 'tg_ecnet',
+         'thermal_transport': 'compressed'}
+
+
+@pytest.mark.parametrize('described', [('fusion.launch.py', GIVEN)], indirect=True)
+def test_what_is_given_goes_before_the_parameter_file_and_nothing_else_does(described):
+    node, = of(described, 'LifecycleNode')
+    file, given = node.kwargs['parameters']
+    assert file == os.path.expanduser('~/mine.yaml') != '~/mine.yaml'
+    values = {name: value.args[0] for name, value in given.items()
+              if value.kwargs['value_type'] is str}
+    assert values == {'registration.file': os.path.expanduser('~/registration.yaml'),
+                      'model.name': 'tg_ecnet', 'input.thermal.transport': 'compressed'}
+
+
+@pytest.mark.parametrize('described', [('fusion.launch.py', dict.fromkeys(FUSION, 'x'))],
+                         indirect=True)
+def test_all_that_it_may_set_are_parameters_of_the_node(described):
+    node, = of(described, 'LifecycleNode')
+    names = {entry.name for entry in TABLE}
+    assert set(node.kwargs['parameters'][1]) - {'use_sim_time'} <= names
+    assert len(node.kwargs['parameters'][1]) == 6
 
 
 @pytest.mark.parametrize('described', ['fusion.launch.py'], indirect=True)
@@ -149,3 +183,6 @@ def test_real_launch_finds_the_camera_info_beside_the_image(image, expected):
     context.launch_configurations['visible_topic'] = image
     remapped = {topic: new.perform(context) for topic, new in module.camera('visible')}
     assert remapped == {'visible/image_raw': image, 'visible/camera_info': expected}
+    context.launch_configurations['visible_camera_info'] = '/calibration/rgb'
+    remapped = {topic: new.perform(context) for topic, new in module.camera('visible')}
+    assert remapped == {'visible/image_raw': image, 'visible/camera_info': '/calibration/rgb'}
