@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from degfusion_ros.models import engine
-from degfusion_ros.models.guidance import VECTOR_SIZE
 
 TOLERANCE = 1e-3
 
@@ -29,12 +28,14 @@ def export_onnx(network: nn.Module, gate: torch.Tensor, images: tuple[np.ndarray
     Raises ExportError above 1e-3, and EngineError; the file is written only if all is well.
     """
     network = network.float().cpu().eval().requires_grad_(False)
-    state = network.decide(gate.cpu(), torch.float32)
+    gate = gate.detach().cpu()
+    state = network.decide(gate, torch.float32)
     model = engine.graph(network, state, images[1].shape, outputs, frozen)
     session = engine.start(model.SerializeToString())
     difference = _difference(network, session, state, {}, images, outputs)
     if not frozen:
-        other = network.steer(torch.randn(1, VECTOR_SIZE), None, None, torch.float32)
+        # not of another vector, which a network that judges on its own doesn't read
+        other = network.decide(gate + torch.randn_like(gate), torch.float32)
         steered = {i.name for i in session.get_overridable_initializers()}
         fed = {name: tensor.numpy() for name, tensor in engine.leaves(other).items()
                if name in steered}

@@ -45,23 +45,36 @@ class WordTokenizer:
 def create_clip(name: str = SMALL, weights: str | Path | None = None,
                 ) -> tuple[open_clip.CLIP, Callable[[list[str]], torch.Tensor]]:
     """
-    Build a CLIP model and its tokenizer; without `weights` it is randomly initialised.
+    Build a CLIP model as `clip_model` does, and its tokenizer, which training needs.
+
+    That of some models (SigLIP's) is looked up in a hub of models.
+    """
+    clip = clip_model(name, weights)
+    return clip, WordTokenizer() if name == SMALL else open_clip.get_tokenizer(name)
+
+
+def clip_model(name: str = SMALL, weights: str | Path | None = None) -> open_clip.CLIP:
+    """
+    Build a CLIP model, asking nobody; without `weights` it is randomly initialised.
 
     `name` is 'degfusion-small' or any of open_clip's models (such as 'ViT-B-32'); `weights` is a
     local checkpoint of it (.safetensors, or a .pt holding tensors only), never a download.
-    Raises ValueError for an unknown name, FileNotFoundError for a missing file.
+    Raises ValueError for an unknown name, or one whose text tower only a hub of models has;
+    FileNotFoundError for a missing file.
     """
     if SMALL not in open_clip.list_models():
         open_clip.add_model_config(Path(__file__).with_name(f'{SMALL}.json'))
     if name not in open_clip.list_models():
         raise ValueError(f'guidance {name!r}: no such CLIP; use {SMALL} or a name of open_clip')
+    if 'hf_model_name' in open_clip.get_model_config(name)['text_cfg']:
+        raise ValueError(f'guidance {name!r}: its text tower is from a hub of models; use {SMALL} '
+                         'or another of open_clip')
     if weights is not None and not Path(weights).is_file():
         raise FileNotFoundError(f'{weights}: no such CLIP weights file')
     with _quiet_without(weights):
         clip = open_clip.create_model(name, pretrained=None if weights is None else str(weights))
     _sequence_first(clip.visual)
-    tokenizer = WordTokenizer() if name == SMALL else open_clip.get_tokenizer(name)
-    return clip, tokenizer
+    return clip
 
 
 def _sequence_first(visual: nn.Module) -> None:

@@ -54,8 +54,8 @@ class Guidance(nn.Module):
             raise ValueError(f'guidance for {measures} statistics of a pair, not {COUNT}')
         self.clip_name = clip_name
         if clip is None:
-            from degfusion_ros.models.clip import create_clip  # seconds and memory: see image_tower
-            clip = create_clip(clip_name)[0]
+            from degfusion_ros.models.clip import clip_model  # seconds and memory: see image_tower
+            clip = clip_model(clip_name)
         self.clip = clip
         feature, extra = self.clip.visual.output_dim, 2 * _WIDTH if measures else 0
         self.norm = nn.LayerNorm(feature)

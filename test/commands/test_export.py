@@ -42,3 +42,11 @@ def test_a_wrong_graph_is_not_written(tiny_model, tmp_path, capsys, monkeypatch)
 def test_wrong_use_is_one_line(tiny_model, tmp_path, capsys, words, code, told):
     assert _export(tiny_model, tmp_path / 'net.onnx', *words) == code
     assert told in capsys.readouterr().err.strip().splitlines()[-1] and not list(tmp_path.iterdir())
+
+
+def test_a_graph_that_cannot_be_steered_is_not_written(any_model, tmp_path, capsys, monkeypatch):
+    difference = export._difference
+    monkeypatch.setattr(export, '_difference', lambda network, session, state, fed, *rest:
+                        difference(network, session, state, {}, *rest))
+    assert _export(any_model, tmp_path / 'net.onnx') == 1
+    assert 'differs from torch' in capsys.readouterr().err and not list(tmp_path.iterdir())

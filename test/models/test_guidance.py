@@ -79,9 +79,18 @@ def test_published_weights_load_from_a_local_file(tmp_path):
         assert guidance(_views(), _measures()).vector.shape == (1, 512)
 
 
+def test_judging_makes_no_tokenizer(monkeypatch):
+    """That of a SigLIP would be looked up in a hub of models."""
+    for module, name in ((clips, 'WordTokenizer'), (open_clip, 'get_tokenizer')):
+        monkeypatch.setattr(module, name, None)
+    Guidance()
+
+
 def test_unusable_clip_names_are_refused(tmp_path):
     with pytest.raises(ValueError, match='no-such-clip'):
         clips.create_clip('no-such-clip')
+    with pytest.raises(ValueError, match='roberta-ViT-B-32.*hub'):
+        clips.create_clip('roberta-ViT-B-32')
     with pytest.raises(FileNotFoundError, match='absent.safetensors'):
         clips.create_clip('ViT-B-32', tmp_path / 'absent.safetensors')
 
