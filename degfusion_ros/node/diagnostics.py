@@ -47,21 +47,22 @@ def active_state(
         told = '; '.join(words.values())
         return _nothing_comes(cameras, now), f'waiting for both cameras: {told}'
     for name, told in words.items():
+        if held := _on_held(health, name):
+            return DiagnosticStatus.WARN, f'{held}: {told}'
         if cameras.presence.lost_after_ns:
             return DiagnosticStatus.WARN, f'degraded, {other_of(name)} alone: {told}'
         return DiagnosticStatus.WARN, f'waiting for {told}'
     clocks = cameras.clock_trouble()
     unpaired_ns = cameras.presence.unpaired_ns(now)
     if unpaired_ns is None or unpaired_ns > UNPAIRED_S * NS:
-        alone = [name for name in STREAMS if cameras.alone(name, now)]
+        goes_on = [held for name in STREAMS if (held := _on_held(health, name))]
+        goes_on += [f'degraded, {name} alone' for name in STREAMS if cameras.alone(name, now)]
         return DiagnosticStatus.WARN, (
-            (f'degraded, {alone[0]} alone: ' if alone else 'waiting for pairs: ')
-            + 'both cameras send, no two frames are within sync.max_dt_s: '
+            (goes_on[0] if goes_on else 'waiting for pairs')
+            + ': both cameras send, no two frames are within sync.max_dt_s: '
             + (clocks or 'see dropped.*'))
     passing = [told for name in (*STREAMS, 'pairs') if (told := cameras.passing_trouble(name))]
-    fused = health.rates['fused']
-    age_s, hz = fused.age_s(), fused.hz()
-    if age_s is None or age_s > max(UNPAIRED_S, 3 / hz if hz else 0):
+    if _stalled(health):
         return DiagnosticStatus.WARN, (
             f'pairs come, none is fused: {"; ".join(passing) or "see dropped.pairs.*"}')
     if passing := passing or [told for told in [cameras.changed(now)] if told]:
@@ -81,6 +82,20 @@ def active_state(
             f'{rates[fast]:.1f} Hz: if it is sent faster, frames get lost between processes; '
             'start both sides with the Fast DDS profile config/fastdds.xml')
     return DiagnosticStatus.OK, 'running'
+
+
+def _stalled(health: Health) -> bool:
+    """Tell whether nothing has been published for a while."""
+    age_s, hz = health.rates['fused'].age_s(), health.rates['fused'].hz()
+    return age_s is None or age_s > max(UNPAIRED_S, 3 / hz if hz else 0)
+
+
+def _on_held(health: Health, lost: str) -> str:
+    """Return in words that frames of a lost stream are fused again and again, '' if not."""
+    stream, age_ms = health.held or ('', 0.0)
+    if stream != lost or _stalled(health):
+        return ''
+    return f'running on held {stream} frames ({age_ms:.0f} ms old)'
 
 
 def gist(level: bytes, state: str, mode: str) -> tuple[bytes, str, str]:

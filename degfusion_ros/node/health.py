@@ -29,6 +29,7 @@ class Health:
         self.stages = Stages()
         self.misalignment: Misalignment | None = None  # as last judged, None where unknown
         self.misaligned = False  # by more than the parameter allows
+        self.held: tuple[str, float] | None = None  # of what was published last
         self._logger = logger
         self._counts: Counter[str] = Counter()
         self._complained: dict[tuple[str, str], float] = {}
@@ -41,8 +42,9 @@ class Health:
         self.rates[stream].tick()
         self.count(f'received.{stream}')
 
-    def fused(self) -> None:
-        """Count a pair that was fused and published."""
+    def fused(self, held: tuple[str, float] | None = None) -> None:
+        """Count what was published; held: the stream and age in ms of a held pair's partner."""
+        self.held = held
         self.rates['fused'].tick()
         self.count('fused')
 

@@ -31,6 +31,7 @@ class Shot(NamedTuple):
     came_ns: int  # when its last frame arrived
     shows: str  # which output goes out on the fused topic
     words: str  # for the mosaic
+    held: tuple[str, float] | None = None  # a partner shown again: its stream and age in ms
 
 
 class Pipeline:
@@ -63,7 +64,7 @@ class Pipeline:
         with stages.measure('publish'):
             self._publish(fusion, shot)
         stages.record('total', (time.monotonic_ns() - came) / 1e6)
-        self._health.fused()
+        self._health.fused(shot.held)
         if mosaic_due:
             self._last_mosaic_ns = began
             try:
@@ -121,8 +122,10 @@ class Pipeline:
             self._judge.request()
         self._stand_in.remember(*images)
         self._judge.offer(*images, header)
-        return Shot(dict(zip(STREAMS, images)), header, came, 'fused',
-                    f'dt {pair.delta_ns / 1e6:+.1f} ms')
+        delta_ms = pair.delta_ns / 1e6
+        held = (other_of(self._settings['sync.reference']), abs(delta_ms)) if pair.held else None
+        return Shot(dict(zip(STREAMS, images)), header, came, 'fused', f'dt {delta_ms:+.1f} ms',
+                    held)
 
     def _alone(self, stream: str, picture: np.ndarray, frame: Frame) -> Shot:
         lost = other_of(stream)

@@ -41,8 +41,9 @@ class Pairer:
     reference: whose frames ask for a partner, and whose stamps the pairs carry.
     max_dt_ns: largest distance of a pair, inclusive. wait_ns: longest wait of a reference frame
     after its arrival. offsets_ns: added to each stream's stamps. hold_ns: how old the partner of
-    a held pair may be, 0 for none. capacity: frames that may wait in each stream. presence: tells
-    who goes on alone; nobody without it.
+    a held pair may be, 0 for none; none is held where both streams come and each has had no
+    partner for long enough to go on alone, wait_ns aside. capacity: frames that may wait in each
+    stream. presence: tells who goes on alone; nobody without it.
 
     A partner ahead of its reference that will be clearly nearer to the next reference is kept for
     that one (otherwise one lost frame would shift all later pairs by one); with a hold both have
@@ -92,6 +93,9 @@ class Pairer:
         done = []
         alone = self._presence.alone(self._reference, now_ns)
         in_vain = alone and self._presence.silent(self._other, now_ns)
+        # Both come and never fit: their clocks are apart, and a hold would show that for ever. What
+        # still waits may fit yet.
+        apart = alone and self._presence.alone(self._other, now_ns - self._wait_ns)
         while self._references.waiting:
             frame = self._references.waiting[0]
             # Pairs leave in stamp order, so an early frame waits no longer than a later one.
@@ -99,7 +103,7 @@ class Pairer:
             decided, partner, yielded = self._decide(frame, over, now_ns)
             if not decided:
                 break
-            done += self._emit(frame, partner, yielded, alone)
+            done += self._emit(frame, partner, yielded, alone, apart)
             if done and isinstance(done[-1], Pair) and not done[-1].held:
                 self._presence.paired(now_ns)
         if (self._presence.silent(self._reference, now_ns)
@@ -213,10 +217,10 @@ class Pairer:
                 and (before_ns is None or other.stamp_ns < before_ns)]
         return min(near, default=None, key=lambda other: abs(other.stamp_ns - frame.stamp_ns))
 
-    def _emit(self, frame, partner, yielded, alone) -> list[Pair | Single]:
+    def _emit(self, frame, partner, yielded, alone, apart) -> list[Pair | Single]:
         self._references.waiting.pop(0)
         self._decided_ns = frame.stamp_ns
-        held = partner is None
+        held = partner is None and not apart
         if held:
             partner = self._holdable(frame, yielded)
         self._ahead = partner if partner is not None and partner is yielded else None

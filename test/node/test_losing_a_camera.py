@@ -98,6 +98,10 @@ def test_a_closing_shutter_is_ridden_through_by_the_hold(start, peer):
     scene = Scene(start, peer, {'sync.hold_s': 5.0})
     count, number = len(scene.fused), scene.cameras.number
     scene.cameras.run(lambda: len(scene.fused) > count + 40, 'held pairs', thermal=False)
+    report = scene.cameras.run(
+        lambda: scene.degraded('thermal missing', 'running on held thermal frames ('), 'the report',
+        thermal=False)
+    assert report['level'] == WARN and 'ms old): thermal missing: /' in report['message']
     assert {outputs for _, _, outputs in scene.fuser.fused} == {('fused',)}
     assert 'missing' not in scene.labelled('thermal')
     assert scene.cameras.number_of(scene.fused[-1]) > number + 30
@@ -172,6 +176,32 @@ def test_clocks_apart_are_told_with_the_remedy_while_the_reference_goes_on(start
     assert abs(float(report['clock_offset_ms']) - 5000) < 100
     scene.cameras.run(lambda: scene.shown() == ('fused',), 'a pair')
     scene.accounted()
+
+
+def test_a_clock_a_quarter_of_a_second_behind_is_not_bridged_by_the_hold(start, peer):
+    scene = Scene(start, peer, {'sync.lost_after_s': 0.3, 'sync.hold_s': 0.3})
+
+    def behind(stamp):
+        return frame(stamp=stamp - 250_000_000, encoding='mono16')
+
+    scene.cameras.run(
+        lambda: scene.degraded('thermal out of time', 'sync.offset_thermal_s: 0.25', 'visible'),
+        'the remedy', thermal=behind)
+    scene.cameras.run(lambda: scene.shown() == ('fused',), 'a pair')
+    scene.accounted()
+
+
+def test_held_frames_out_of_time_are_called_so_where_no_camera_is_given_up(start, peer):
+    scene = Scene(start, peer, {'sync.lost_after_s': 0.0, 'sync.hold_s': 0.3})
+
+    def behind(stamp):
+        return frame(stamp=stamp - 200_000_000, encoding='mono16')
+
+    report = scene.cameras.run(
+        lambda: scene.degraded('none', 'running on held thermal frames ('), 'the report',
+        thermal=behind)
+    assert 'ms old): both cameras send, no two frames are within' in report['message']
+    assert scene.shown() == ('fused',)
 
 
 def test_a_jump_back_without_a_clock_costs_no_more_than_a_pair(start, peer):

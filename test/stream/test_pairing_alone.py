@@ -75,6 +75,23 @@ def test_clocks_apart_let_the_reference_go_on_alone():
     assert len(kinds(watched, 'visible')) >= 120 - 11
 
 
+@pytest.mark.parametrize('behind_ms', [100, 250])
+def test_clocks_a_little_apart_are_not_fused_by_the_hold_for_ever(behind_ms):
+    """By default: the thermal frame before is young enough to be held, and never a pair."""
+    watched = play(cameras(30, 30, 4, -behind_ms, (0, behind_ms)), max_dt_ns=50 * MS,
+                   wait_ns=50 * MS, hold_ns=300 * MS, lost_after_ns=LOST)
+    assert len(watched.pairs) + len(watched.singles) == 120
+    assert all(pair.held and pair.stamp_ns - START < 400 * MS for pair in watched.pairs)
+    assert len(kinds(watched, 'visible')) >= 120 - 12 and not kinds(watched, 'thermal')
+
+
+@pytest.mark.parametrize('hz', [9, 4, 3.5, 2.5, 1.25])
+def test_a_hold_serves_a_slow_camera_however_long(hz):
+    watched = play(cameras(30, hz, 8, 4, (0, 60)), max_dt_ns=50 * MS, wait_ns=150 * MS,
+                   hold_ns=1000 * MS, lost_after_ns=LOST)
+    assert not watched.singles and len(watched.pairs) == 240
+
+
 def test_a_reference_older_than_what_went_out_alone_does_not_turn_time_back():
     watched = Watched(lost_after_ns=LOST, max_dt_ns=50 * MS)
     for number in range(20):

@@ -75,8 +75,10 @@ class Watched:
         assert len(paired) == len(pairs)
         order = [serial for _, serial in decided if serial in paired]
         assert order == [pair.reference[1] for pair in pairs], 'pairs leave in stamp order'
+        apart = all(map(self.left_alone, self.came))
         for stamp, serial in decided:
             self.references.pop(0)
+            assert not (apart and serial in paired and paired[serial].held), 'held for ever'
             self.check_decision(stamp, paired.get(serial))
             if serial in paired or serial in alone:
                 self.latencies.append(self.now - self.arrived[serial])
@@ -87,6 +89,18 @@ class Watched:
         if any(not pair.held for pair in pairs):
             self.fresh_ns = self.now
         self.check_counts()
+
+    def left_alone(self, stream):
+        """Tell whether a stream has come without a gap, and without partner, for all too long."""
+        since, last = None, None
+        for came in self.came[stream]:
+            if last is None or came - last > self.lost_after_ns:
+                since = came
+            last = came
+        if not self.lost_after_ns or last is None or self.now - last > self.lost_after_ns:
+            return False
+        patience_ns = self.lost_after_ns + self.options['wait_ns']
+        return self.now - max(since, self.fresh_ns) > patience_ns
 
     def check_alone(self, one):
         """Nothing goes on alone but what has come, and was without partner, for long enough."""
