@@ -109,6 +109,11 @@ class FusionNode(LifecycleNode):
         except Exception as error:  # a QoS override that is none
             self._stop()
             return self._fail('activate', error)
+        for name in self._settings.idle_qos():
+            self.get_logger().warning(
+                f'parameter {name} is without effect: the node has no such topic, named as it is '
+                f'after remapping ({", ".join(self._inputs.topics.values())}), or no such setting '
+                'of it (history, depth, reliability)')
         self._state = 'active'
         return result
 

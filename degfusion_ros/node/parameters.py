@@ -197,6 +197,8 @@ def to_yaml() -> str:
         '# Written from degfusion_ros/node/parameters.py; a test holds both together.',
         '# QoS can be overridden by topic, here or on the command line, for instance:',
         '#   qos_overrides./visible/image_raw.subscription.reliability: reliable',
+        '# The topic is named as it is after remapping, with its namespace, and with /compressed',
+        '# behind it where input.*.transport says so.',
         '/**:', '  ros__parameters:']
     above = []
     for entry in TABLE:

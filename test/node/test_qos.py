@@ -29,6 +29,23 @@ def test_a_camera_whose_qos_does_not_fit_is_named_until_it_is_put_right(start, p
     wait_for(lambda: 'gets through' not in diagnosed(reports)['message'], 'the remedy')
 
 
+def test_an_override_that_no_topic_takes_is_told(start, peer, capfd):
+    space = peer.node.get_namespace()
+    setting = 'subscription.reliability'
+    taken = [f'qos_overrides.{space}/visible/image_raw/compressed.{setting}',
+             f'qos_overrides.{space}/fusion_node/fused/image.publisher.depth']
+    idle = [f'qos_overrides.{space}/visible/image_raw.{setting}',
+            f'qos_overrides./thermal/image_raw.{setting}',
+            f'qos_overrides.{space}/thermal/image_raw.subscription.lifespan']
+    spun = start(EchoFuser(), {'input.visible.transport': 'compressed', taken[1]: 3, idle[2]: 9,
+                               **dict.fromkeys((taken[0], *idle[:2]), 'reliable')})
+    wait_for(lambda: spun.node._state == 'active', 'the start')
+    lines = [line for line in capfd.readouterr().err.splitlines() if 'without effect' in line]
+    assert [name for name in idle if any(f'parameter {name} ' in line for line in lines)] == idle
+    assert len(lines) == 3
+    assert f'({space}/visible/image_raw/compressed, {space}/thermal/image_raw)' in lines[0]
+
+
 def test_a_viewer_that_asks_for_too_much_is_named_while_fusion_goes_on(start, peer):
     start(EchoFuser())
     reports = peer.listen('/diagnostics', DiagnosticArray)
