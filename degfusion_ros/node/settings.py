@@ -51,7 +51,7 @@ class Settings:
         return [name for name in given if name not in ENTRIES and not name.startswith(OF_ROS)]
 
     def idle_qos(self) -> list[str]:
-        """Return the QoS overrides that no topic has taken, of a node that has all of its topics."""
+        """Return the QoS overrides that no topic has taken, of a node with all its topics."""
         given = getattr(self._node, '_parameter_overrides', {})
         return [name for name in given
                 if name.startswith('qos_overrides.') and not self._node.has_parameter(name)]
