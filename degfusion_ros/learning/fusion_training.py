@@ -60,8 +60,9 @@ class FusionTask(nn.Module):
 
     def __init__(self, network: DgMoe, weights: dict[str, float], teacher: Teacher | None = None):
         super().__init__()
-        if 'teacher' in weights and teacher is None:
-            raise TrainingError('losses: teacher: name one (teacher: FILE), or leave it out')
+        if ('teacher' in weights) != (teacher is not None):
+            raise TrainingError('teacher: a file and a loss (losses: {teacher: 40.0}), give both '
+                                'or leave out both')
         self.network, self.weights, self.teacher = network, weights, teacher
         needed = {'visible': 'visible', 'thermal': 'thermal', 'visible_db': 'visible',
                   'thermal_db': 'thermal', 'enhanced': None, 'exposure': None,
@@ -78,8 +79,8 @@ class FusionTask(nn.Module):
         out, enhanced = self.network.enhance_and_fuse(
             bad_visible, bad_thermal, self.network.route(batch['vector'], outputs=self.outputs),
             self.outputs, whole)
-        taught = None if self.teacher is None else self.teacher.fused(
-            bad_visible, bad_thermal, batch['vector'], whole)
+        taught = self.teacher.fused(bad_visible, bad_thermal, batch['vector'], whole) \
+            if 'teacher' in self.weights else None
         with torch.autocast(bad_visible.device.type, enabled=False):
             light = losses.luminance(visible)
             table = {
@@ -160,7 +161,7 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
     guidance.eval().requires_grad_(False)
     only = config.get('only')
     network = DgMoe(**config['network']).to(memory_format=torch.channels_last)
-    teacher = config.get('teacher') and Teacher(Path(config['teacher']), guidance_state)
+    teacher = Teacher(Path(config['teacher']), guidance_state) if config.get('teacher') else None
     task = DerainingTask(network, config['losses']) if only == DERAINING else FusionTask(
         network, config['losses'], teacher)
     pairs = PairFolders(root=data, **config['data']).load()

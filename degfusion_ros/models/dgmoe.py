@@ -139,7 +139,7 @@ class DgMoe(FusionNetwork):
         """
         Return d_deg and the thermal frame's statistics that tell its stretch, 1 x 516.
 
-        Its brightest and darkest change from frame to frame: stretched by its own, each would pump.
+        Its brightest and darkest change from frame to frame: by its own, each would pump.
         """
         seen = vector.new_zeros(1, STATISTICS[1]) if thermal is None else \
             self.enhance_thermal.statistics(unit(pack(thermal, FACTOR))).to(vector)

@@ -38,16 +38,14 @@ class ThermalEnhancement(nn.Module):
 
     def stretch(self, statistics: torch.Tensor, judged: torch.Tensor) -> torch.Tensor:
         """
-        Return the offset and the gain of frames, B x 2.
+        Return an offset, and a gain around a frame's own mean, B x 2.
 
-        Of their statistics, B x 4, and severities, B x 10: where contrast is not judged low, as in
-        many a calm scene, nothing is stretched.
+        Of frames' statistics, B x 4, and severities, B x 10: where contrast is not judged low, as
+        in many a calm scene, nothing is stretched.
         """
         share = (judged[:, _LOW_CONTRAST] / FAINTEST).clamp(max=1)
-        statistics = statistics.float()
-        gain, offset = (self.tone(statistics).tanh() * share[:, None]).unbind(dim=1)
-        gain = torch.exp(_STRETCH * gain)
-        return torch.stack([statistics[:, 1] * (1 - gain) + offset, gain], dim=1)
+        gain, offset = (self.tone(statistics.float()).tanh() * share[:, None]).unbind(dim=1)
+        return torch.stack([offset, torch.exp(_STRETCH * gain)], dim=1)
 
     def forward(self, image: torch.Tensor, judged: torch.Tensor,
                 stretch: torch.Tensor | None = None,
@@ -57,14 +55,17 @@ class ThermalEnhancement(nn.Module):
 
         `judged` (severities) and `stretch` (as returned by that) are one for each equal run of
         images. Without `stretch` it is read off `statistics`, B x 4, of the frames that the images
-        are crops of, or off the images themselves.
+        are crops of, or off the images themselves. The mean is always the frame's: levels move,
+        and what was judged a moment ago would be white or black.
         """
         if 'stretch' in self.stages:
             if stretch is None:
                 own = self.statistics(image) if statistics is None else statistics
                 stretch = self.stretch(own, _for_each(judged, image))
+            mean = image.float().mean((1, 2, 3)) if statistics is None else statistics[:, 1].float()
+            offset, gain = _for_each(stretch, image).unbind(dim=1)
             offset, gain = (x.view(-1, 1, 1, 1).to(image.dtype)
-                            for x in _for_each(stretch, image).unbind(dim=1))
+                            for x in (mean * (1 - gain) + offset, gain))
             image = torch.addcmul(offset, image, gain)
         if 'sharpen' not in self.stages:
             return image

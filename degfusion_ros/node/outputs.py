@@ -59,12 +59,12 @@ class Outputs:
             info: CameraInfo | None = None) -> None:
         """Publish a picture and, where the camera's calibration is known, its camera_info."""
         self._images[name].publish(messages.image(array, encoding, header))
-        if _has_listeners(self._compressed[name]):
-            self._compressed[name].publish(messages.compressed(
-                array, encoding, header, self._settings['output.jpeg_quality']))
         if info is not None:
             height, width = array.shape[:2]
             self._infos[name].publish(messages.scaled_camera_info(info, width, height, header))
+        if _has_listeners(self._compressed[name]):      # last: it takes milliseconds
+            self._compressed[name].publish(messages.compressed(
+                array, encoding, header, self._settings['output.jpeg_quality']))
 
     def labels(self, modality: str, labels: tuple[str, ...]) -> None:
         """Publish the active labels of a modality, kept for those who subscribe later."""

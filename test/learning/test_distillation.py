@@ -52,7 +52,8 @@ def test_the_loss_is_nothing_for_a_network_like_its_teacher_and_leaves_that_alon
     apart['total'].backward()
     assert other.heads['fused'].weight.grad.abs().sum() > 0
     assert all(p.grad is None for p in teacher.network.parameters())
-    assert not any('teacher' in name for name in FusionTask(other, {}, teacher).state_dict())
+    task = FusionTask(other, {'teacher': 1.0}, teacher)
+    assert not any('teacher' in name for name in task.state_dict())
 
 
 def test_a_step_towards_it_by_the_training_command(files, pair_root, tmp_path):
@@ -78,5 +79,6 @@ def test_what_can_be_no_teacher_is_told(files, tmp_path):
         Teacher(files[0], guidance)
     with pytest.raises(TrainingError, match='its guidance is not the one'):
         Teacher(files[1], {**guidance, 'centre': guidance['centre'] + 1})
-    with pytest.raises(TrainingError, match='teacher: name one'):
-        FusionTask(DgMoe(**NETWORK), {'teacher': 1.0})
+    for losses, teacher in (({'teacher': 1.0}, None), ({'max': 1.0}, Teacher(files[1], guidance))):
+        with pytest.raises(TrainingError, match='give both'):
+            FusionTask(DgMoe(**NETWORK), losses, teacher)

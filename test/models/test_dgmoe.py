@@ -114,14 +114,14 @@ def test_the_steered_network_in_bfloat16_is_the_routed_one():
 
 
 @torch.no_grad()
-def test_a_lamp_that_comes_into_view_does_not_dim_the_rest_until_it_is_judged():
+def test_a_stretch_holds_until_the_next_judgement_whatever_comes_into_view():
     torch.manual_seed(0)
     network, vector = DgMoe(**SMALL).eval(), torch.zeros(1, VECTOR_SIZE)
     vector[:, len(VISIBLE_LABELS) + THERMAL_LABELS.index('low_contrast')] = 2.0
     torch.nn.init.normal_(network.enhance_thermal.tone[-1].weight, std=1.0)
     visible, thermal = _pair()
     lit = thermal.clone() * 0.5
-    lit[..., :16, :16] = 1.0
+    lit[..., :16, :16], lit[..., :16, 16:32] = 0.0, lit[..., :16, :32].mean() * 2    # the same mean
 
     def rest(state, heat):
         return network(visible, heat, state, ('thermal',)).unpacked('thermal')[..., 48:, 48:]

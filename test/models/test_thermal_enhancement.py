@@ -48,13 +48,14 @@ def test_a_stretch_that_was_judged_holds_for_the_frames_after():
     packed = pack(frames, FACTOR)
     own = net.stretch(net.statistics(packed[:1]), _judged(1.0))
     torch.testing.assert_close(net(packed[:1], _judged(1.0)), net(packed[:1], _judged(1.0), own))
-    later = unpack(net(packed[1:2], _judged(1.0), own), FACTOR)
-    mean = frames[0].mean()
-    torch.testing.assert_close(later, (frames[1:2] - mean) * 2 + mean + 0.1)
+    dimmer = frames[1:2] - 0.3      # another level: it stays one, neither black nor stretched
+    later = unpack(net(pack(dimmer, FACTOR), _judged(1.0), own), FACTOR)
+    mean = dimmer.mean()
+    torch.testing.assert_close(later, (dimmer - mean) * 2 + mean + 0.1)
     # equal runs of images, each with its own
     both = net.stretch(net.statistics(packed[[0, 2]]), _judged(1.0, 0.0))
     made = net(packed, _judged(1.0, 0.0), both)
-    torch.testing.assert_close(made[:2], net(packed[:2], _judged(1.0), own))
+    torch.testing.assert_close(made[:2], net(packed[:2], _judged(1.0), own.repeat(2, 1)))
     torch.testing.assert_close(made[2:], packed[2:])
 
 
