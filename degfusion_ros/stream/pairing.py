@@ -41,9 +41,10 @@ class Pairer:
     reference: whose frames ask for a partner, and whose stamps the pairs carry.
     max_dt_ns: largest distance of a pair, inclusive. wait_ns: longest wait of a reference frame
     after its arrival. offsets_ns: added to each stream's stamps. hold_ns: how old the partner of
-    a held pair may be, 0 for none; none is held where both streams come and each has had no
-    partner for long enough to go on alone, wait_ns aside. capacity: frames that may wait in each
-    stream. presence: tells who goes on alone; nobody without it.
+    a held pair may be, 0 for none; nor is one older than its stream's own period held where both
+    streams come and each has had no partner for long enough to go on alone, wait_ns aside.
+    capacity: frames that may wait in each stream. presence: tells who goes on alone; nobody
+    without it.
 
     A partner ahead of its reference that will be clearly nearer to the next reference is kept for
     that one (otherwise one lost frame would shift all later pairs by one); with a hold both have
@@ -93,8 +94,8 @@ class Pairer:
         done = []
         alone = self._presence.alone(self._reference, now_ns)
         in_vain = alone and self._presence.silent(self._other, now_ns)
-        # Both come and never fit: their clocks are apart, and a hold would show that for ever. What
-        # still waits may fit yet.
+        # Both come and never fit: either their clocks are apart, which a hold would show for ever,
+        # or they are slow and out of phase, which it is for. What still waits may fit yet.
         apart = alone and self._presence.alone(self._other, now_ns - self._wait_ns)
         while self._references.waiting:
             frame = self._references.waiting[0]
@@ -220,7 +221,7 @@ class Pairer:
     def _emit(self, frame, partner, yielded, alone, apart) -> list[Pair | Single]:
         self._references.waiting.pop(0)
         self._decided_ns = frame.stamp_ns
-        held = partner is None and not apart
+        held = partner is None and not (apart and self._out_of_reach(frame))
         if held:
             partner = self._holdable(frame, yielded)
         self._ahead = partner if partner is not None and partner is yielded else None
@@ -241,6 +242,13 @@ class Pairer:
         self.held += held
         delta_ns = partner.stamp_ns - frame.stamp_ns
         return [Pair(frame.item, partner.item, frame.header_ns, delta_ns, held)]
+
+    def _out_of_reach(self, frame) -> bool:
+        """Tell whether no frame is as near as the other stream's own period: clocks are apart."""
+        period_ns = self._others.period_ns
+        return period_ns is not None and all(
+            abs(other.stamp_ns - frame.stamp_ns) > period_ns
+            for other in [self._partner, *self._others.waiting] if other is not None)
 
     def _holdable(self, frame, yielded) -> Frame | None:
         """

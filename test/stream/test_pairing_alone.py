@@ -92,6 +92,15 @@ def test_a_hold_serves_a_slow_camera_however_long(hz):
     assert not watched.singles and len(watched.pairs) == 240
 
 
+@pytest.mark.parametrize('hz, phase_ms, max_dt_ms', [(5, 80, 50), (8.6, 56, 50), (30, 16, 10)])
+@pytest.mark.parametrize('wait_ms', [50, 150])
+def test_a_hold_serves_free_running_cameras_that_never_fit(hz, phase_ms, max_dt_ms, wait_ms):
+    watched = play(cameras(hz, hz, 8, phase_ms), max_dt_ns=max_dt_ms * MS, wait_ns=wait_ms * MS,
+                   hold_ns=300 * MS, lost_after_ns=LOST)
+    assert not watched.singles and all(pair.held for pair in watched.pairs)
+    assert len(watched.pairs) >= int(8 * hz) - 1  # the first has nothing before it
+
+
 def test_a_reference_older_than_what_went_out_alone_does_not_turn_time_back():
     watched = Watched(lost_after_ns=LOST, max_dt_ns=50 * MS)
     for number in range(20):
