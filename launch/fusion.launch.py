@@ -12,6 +12,7 @@ from launch_ros.substitutions import FindPackageShare
 
 SHARE = FindPackageShare('degfusion_ros')
 
+# By name the arguments of a launch file that includes this one come in, too: none is plain `model`.
 ARGUMENTS = (
     ('params_file', [SHARE, '/config/fusion.yaml'], 'YAML file of the node parameters.'),
     ('namespace', '', 'Namespace of the node and of its relative topics.'),
@@ -22,13 +23,13 @@ ARGUMENTS = (
     ('thermal_topic', 'thermal/image_raw', 'Image topic of the thermal camera.'),
     ('visible_camera_info', '', 'CameraInfo topic of the visible camera; empty: beside its image.'),
     ('thermal_camera_info', '', 'CameraInfo topic of the thermal camera; empty: beside its image.'),
-    ('registration', '', "File of the calibrate command; empty: params_file's."),
-    ('model', '', "Shipped model or .safetensors file; empty: params_file's."),
+    ('registration_file', '', "File of the calibrate command; empty: params_file's."),
+    ('model_name', '', "Shipped model or .safetensors file; empty: params_file's."),
     ('visible_transport', '', "raw or compressed; empty: params_file's."),
     ('thermal_transport', '', "raw or compressed; empty: params_file's."),
 )
 OVER_THE_FILE = {  # argument -> parameter that it sets, if it is given
-    'registration': 'registration.file', 'model': 'model.name',
+    'registration_file': 'registration.file', 'model_name': 'model.name',
     'visible_transport': 'input.visible.transport', 'thermal_transport': 'input.thermal.transport'}
 
 

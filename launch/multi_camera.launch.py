@@ -30,8 +30,8 @@ ARGUMENTS = (
     ('log_level', 'info', 'debug, info, warn, error or fatal.'),
 )
 NEEDED = ('namespace', 'visible_topic', 'thermal_topic')
-OPTIONAL = ('params_file', 'registration', 'model', 'visible_transport', 'thermal_transport',
-            'visible_camera_info', 'thermal_camera_info')
+OPTIONAL = ('params_file', 'registration_file', 'model_name', 'visible_transport',
+            'thermal_transport', 'visible_camera_info', 'thermal_camera_info')
 KEYS = {*NEEDED, *OPTIONAL}
 
 

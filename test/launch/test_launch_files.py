@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / 'launch'
 FUSION = {'params_file', 'namespace', 'use_sim_time', 'autostart', 'log_level',
           'visible_topic', 'thermal_topic', 'visible_camera_info', 'thermal_camera_info',
-          'registration', 'model', 'visible_transport', 'thermal_transport'}
+          'registration_file', 'model_name', 'visible_transport', 'thermal_transport'}
 REPLAY = {'bag', 'rate', 'view'}
 
 
@@ -101,8 +101,8 @@ def test_parameters_it_sets_are_parameters_of_the_node(described):
     assert node.kwargs['respawn'] is True and node.kwargs['respawn_delay'] > 0
 
 
-GIVEN = {'params_file': '~/mine.yaml', 'registration': '~/registration.yaml', 'model': 'tg_ecnet',
-         'thermal_transport': 'compressed'}
+GIVEN = {'params_file': '~/mine.yaml', 'registration_file': '~/registration.yaml',
+         'model_name': 'tg_ecnet', 'thermal_transport': 'compressed'}
 
 
 @pytest.mark.parametrize('described', [('fusion.launch.py', GIVEN)], indirect=True)

@@ -74,8 +74,8 @@ def test_pairs_may_be_written_on_the_command_line(module):
 
 def test_a_pair_may_have_what_fusion_launch_takes(module):
     one, = included(module, '[{namespace: roof, visible_topic: v, thermal_topic: t, '
-                            'registration: roof.yaml, thermal_transport: compressed}]')
-    assert (one['registration'], one['thermal_transport']) == ('roof.yaml', 'compressed')
+                            'registration_file: roof.yaml, thermal_transport: compressed}]')
+    assert (one['registration_file'], one['thermal_transport']) == ('roof.yaml', 'compressed')
     declared = (FILE.parent / 'fusion.launch.py').read_text()
     assert [key for key in module.OPTIONAL if f"    ('{key}', " not in declared] == []
 
