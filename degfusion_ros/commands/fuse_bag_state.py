@@ -66,6 +66,7 @@ class State:
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)  # written last
     scaled: tuple[Frame, np.ndarray] | None = None  # a thermal frame may be held
     refused: Frame | None = None  # the last thermal frame that was of no use to a pair
+    misfit_ns: int = 0  # since when no pair fits the registration, 0: the last one did
     infos: dict[str, bytes] = field(default_factory=dict)  # the newest camera_info by stream
     stand_in: StandIn = field(default_factory=StandIn)
     missing: str = ''  # whose frames have stopped

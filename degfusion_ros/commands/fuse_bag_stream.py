@@ -88,10 +88,11 @@ class Stream:
             stamp = image.header.stamp.sec * NS + image.header.stamp.nanosec
             if stamp <= 0:
                 raise FrameError('zero_stamp', 'its stamp is not above 0')
+            told = self._options.settings[f'input.{stream}.encoding']
             if message.msgtype == bags.COMPRESSED:
-                array, encoding = encodings.decode_compressed(image.data, image.format)
+                array, encoding = encodings.decode_compressed_as(
+                    stream, image.data, image.format, told)
             else:
-                told = self._options.settings[f'input.{stream}.encoding']
                 encoding = image.encoding if told == 'auto' else told
                 array = encodings.decode(image.data, image.height, image.width, image.step,
                                          encoding, image.is_bigendian)
@@ -135,7 +136,12 @@ class Stream:
             if thermal is not state.refused:
                 self._refuse(options.thermal, _seconds(thermal.stamp_ns), error)
             state.refused = thermal
+            state.misfit_ns = state.misfit_ns or time_ns
+            if 0 < told['sync.lost_after_s'] * NS < time_ns - state.misfit_ns:
+                reference = told['sync.reference']
+                self._alone(reference, visible if reference == 'visible' else thermal)
             return
+        state.misfit_ns = 0
         header = bags.header(stamp_ns, visible.frame_id)
         self._lose('', time_ns)
         state.stand_in.remember(*pair)

@@ -10,7 +10,8 @@ from degfusion_ros.imaging.compressed import check_compressed, decode_compressed
 from degfusion_ros.imaging.errors import FrameError, MAX_SIDE
 
 __all__ = ['ENCODINGS', 'FrameError', 'THERMAL_ENCODINGS', 'VISIBLE_ENCODINGS',
-           'check_compressed', 'decode', 'decode_compressed', 'to_thermal', 'to_visible']
+           'check_compressed', 'decode', 'decode_compressed', 'decode_compressed_as', 'from_rgb',
+           'to_thermal', 'to_visible']
 
 _U8, _U16, _F32 = np.dtype('u1'), np.dtype('u2'), np.dtype('f4')
 
@@ -94,6 +95,35 @@ def decode(data, height: int, width: int, step: int, encoding: str,
     if not array.dtype.isnative:
         return array.astype(dtype)
     return array if array.flags.aligned else array.copy()
+
+
+def decode_compressed_as(stream: str, data, format: str, told: str) -> tuple[np.ndarray, str]:
+    """
+    Return (array, encoding) of a compressed frame, by `told`, the value of input.STREAM.encoding.
+
+    'auto' is decode_compressed, which says what is refused; so is a `told` that does not fit the
+    samples. A thermal frame compressed as colour may be told to be grey: to_thermal makes it so.
+    """
+    array, encoding = decode_compressed(data, format)
+    if told == 'auto':
+        return array, encoding
+    dtype, channels = ENCODINGS[told]
+    colour = array.ndim == 3
+    if stream == 'thermal' and colour and (dtype, channels) == (array.dtype, 1):
+        return array, encoding
+    if (dtype, channels) != (array.dtype, array.shape[2] if colour else 1):
+        raise FrameError(
+            'unsuitable_encoding', f'the compressed frame holds {encoding} samples, which cannot '
+            f'be {told}: set input.{stream}.encoding to auto')
+    if not colour:
+        return array, told
+    # `told` speaks of the frame as it was before: by its format blue first, or red; without a
+    # word on that the decoder's order stands.
+    if not format.startswith(('rgb', 'bgr', '8UC')):
+        return array, encoding
+    if encoding.startswith('bgr') != format.startswith(('bgr', '8UC')):
+        array = array[..., [2, 1, 0, 3][:channels]]
+    return array, told
 
 
 def to_visible(array: np.ndarray, encoding: str) -> np.ndarray:

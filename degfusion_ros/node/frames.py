@@ -39,24 +39,6 @@ def check(stream: str, message: object, settings: Settings) -> None:
             f'{SMALLEST_SIDE} a side are needed')
 
 
-def decompressed(
-        stream: str, message: CompressedImage, settings: Settings) -> tuple[np.ndarray, str]:
-    """Return a compressed frame's samples and what they hold, by the parameter if one is given."""
-    array, encoding = encodings.decode_compressed(message.data, message.format)
-    override = settings[f'input.{stream}.encoding']
-    if override == 'auto':
-        return array, encoding
-    held = array.dtype, 1 if array.ndim == 2 else array.shape[2]
-    if encodings.ENCODINGS[override] != held:
-        raise FrameError(
-            'unsuitable_encoding', f'the compressed frame holds {encoding} samples, which cannot '
-            f'be {override}: set input.{stream}.encoding to auto')
-    # The parameter speaks of the frame as it was before: by its format blue first, or else red.
-    if array.ndim == 3 and encoding.startswith('bgr') != message.format.startswith(('bgr', '8UC')):
-        array = array[..., [2, 1, 0, 3][:held[1]]]
-    return array, override
-
-
 class Decoder:
     """Turns a pair of messages into what fuser.fuse takes; used by one thread, but for reset."""
 
@@ -70,7 +52,7 @@ class Decoder:
     def visible(self, message: object) -> np.ndarray:
         """Return the frame as uint8 HxWx3 RGB; raises FrameError."""
         if not isinstance(message, Image):
-            return encodings.to_visible(*decompressed('visible', message, self._settings))
+            return encodings.to_visible(*self._decompressed('visible', message))
         encoding = encoding_of('visible', message, self._settings)
         return compatibility.to_visible(message, encoding, self._bridge)
 
@@ -87,7 +69,7 @@ class Decoder:
                 message.data, message.height, message.width, message.step, encoding,
                 message.is_bigendian)
         else:
-            array, encoding = decompressed('thermal', message, self._settings)
+            array, encoding = self._decompressed('thermal', message)
         scaled = self._thermal_scaler()(encodings.to_thermal(array, encoding))
         self._last = (message, scaled)
         return scaled
@@ -99,6 +81,10 @@ class Decoder:
     def reset(self) -> None:
         """Forget, before the next frame, what earlier ones looked like; from any thread."""
         self._forget = True
+
+    def _decompressed(self, stream: str, message: CompressedImage) -> tuple[np.ndarray, str]:
+        return encodings.decode_compressed_as(
+            stream, message.data, message.format, self._settings[f'input.{stream}.encoding'])
 
     def _thermal_scaler(self) -> ThermalScaler:
         values = self._settings.group('thermal')

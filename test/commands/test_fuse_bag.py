@@ -160,6 +160,44 @@ def test_registration_is_used_and_one_of_another_camera_told_once_a_frame(
     assert not on(tmp_path / 'bad', f'{BASE}/fused/image')
 
 
+def test_the_encoding_that_the_parameters_tell_holds_for_compressed_images(tmp_path, tiny_model):
+    mosaic = np.random.default_rng(0).integers(0, 255, (64, 96)).astype(np.uint8)
+    params = tmp_path / 'mine.yaml'
+    params.write_text('/**:\n  ros__parameters: {input: {visible: {encoding: bayer_rggb8}}}\n')
+    fused = []
+    for name, (topic, msgtype, raw) in {
+            'raw': (VISIBLE, bags.IMAGE, bags.image_cdr(mosaic, 'mono8', START, 'x')),
+            'packed': (f'{VISIBLE}/compressed', bags.COMPRESSED,
+                       compressed(mosaic, '.png', 'mono8; png compressed', START))}.items():
+        with bags.Writer(tmp_path / name) as writer:
+            writer.write(topic, msgtype, START, raw)
+            writer.write(THERMAL, bags.IMAGE, START, bags.image_cdr(
+                pictures(1)[0][1], 'mono16', START, 'x'))
+        assert fuse_bag(tmp_path / name, tmp_path / f'{name}_out', tiny_model,
+                        '--params', params) == 0
+        (_, message), = on(tmp_path / f'{name}_out', f'{BASE}/visible_restored/image')
+        fused.append(image(message))
+    assert np.array_equal(*fused) and np.ptp(fused[0], axis=2).any()
+
+
+@pytest.mark.parametrize('reference', ['visible', 'thermal'])
+def test_pairs_that_never_fit_the_registration_are_given_up_for_the_reference(
+        tmp_path, tiny_model, capsys, reference):
+    source = write(tmp_path / 'in', pairs=pictures(9))
+    file, params = tmp_path / 'registration.yaml', tmp_path / 'mine.yaml'
+    file.write_text('homography: [[2, 0, 0], [0, 2, 0], [0, 0, 1]]\n'
+                    'thermal_size: [50, 50]\nvisible_size: [100, 100]\n')
+    params.write_text(f'/**:\n  ros__parameters: {{sync: {{reference: {reference}}}}}\n')
+    assert fuse_bag(source, tmp_path / 'out', tiny_model, '--registration', file,
+                    '--params', params) == 1
+    assert '5 frames alone' in capsys.readouterr().out  # 0.3 s is not longer than 0.3 s
+    late = 4 * MS if reference == 'thermal' else 0
+    assert [stamp(m) - START for _, m in on(tmp_path / 'out', f'{BASE}/fused/image')] == [
+        i * 100 * MS + late for i in range(4, 9)]
+    assert [m.data for _, m in on(
+        tmp_path / 'out', f'{BASE}/degradation/{other_of(reference)}')] == ['missing']
+
+
 def test_labels_are_steadied_and_written_only_when_they_change(tmp_path, tiny_model, monkeypatch):
     fog = iter([0.9, 0.0, 0.9, 0.0, 0.0, 0.0])
     kept = []

@@ -93,7 +93,9 @@ def test_a_parameter_overrules_the_encoding_of_a_compressed_frame():
 
 
 @pytest.mark.parametrize('form, override, swapped', [
-    ('png', 'rgb8', False), ('png', 'bgr8', True), ('rgb8; png compressed bgr8', 'rgb8', False),
+    ('png', 'rgb8', False), ('png', 'bgr8', False), ('png', '8UC3', False),
+    ('bayer_rggb8; png compressed bgr8', 'bgr8', False),
+    ('rgb8; png compressed bgr8', 'rgb8', False),
     ('rgb8; png compressed bgr8', 'bgr8', True), ('bgr8; png compressed bgr8', 'bgr8', False),
     ('bgr8; png compressed bgr8', 'rgb8', True), ('8UC3; png compressed bgr8', '8UC3', False)])
 def test_a_parameter_that_says_what_a_compressed_frame_says_changes_no_colour(
@@ -103,7 +105,16 @@ def test_a_parameter_that_says_what_a_compressed_frame_says_changes_no_colour(
     np.testing.assert_array_equal(given, pixels[..., ::-1] if swapped else pixels)
 
 
+@pytest.mark.parametrize('override', ['mono8', '8UC1', 'auto'])
+def test_a_thermal_frame_compressed_as_colour_is_grey_whatever_grey_it_is_told_to_be(override):
+    grey = np.random.default_rng(0).integers(0, 255, (64, 80)).astype(np.uint8)
+    heat = decoder(input__thermal__encoding=override, thermal__window=[0.0, 255.0]).thermal(
+        packed(np.dstack([grey] * 3), 'jpeg'))
+    np.testing.assert_allclose(heat, grey / 255, atol=1e-6)
+
+
 @pytest.mark.parametrize('stream, override, array, holds', [
+    ('thermal', 'mono16', np.zeros((64, 80, 3), np.uint8), 'bgr8'),
     ('visible', 'bayer_rggb8', np.zeros((64, 80, 3), np.uint8), 'bgr8'),
     ('visible', 'mono16', np.zeros((64, 80), np.uint8), 'mono8'),
     ('thermal', 'yuv422', np.zeros((64, 80), np.uint8), 'mono8')])
