@@ -19,6 +19,7 @@ from degfusion_ros.stream.stillness import Stillness
 NS = 1_000_000_000
 SAMPLES = 4096  # bytes of a frame that tell it from the last: noise is in all of them
 RECENT_S = 1.5  # a refusal of this age is still the reason why a stream is silent
+BLANK_S = 2.0  # pictures of one value for as long are told
 SLOW_S = 2.0  # a camera may be as slow as this and is not called silent
 
 
@@ -82,6 +83,13 @@ class Cameras:
         told = name if name == 'pairs' else f'{name} frames'
         return cause and f'{told} were dropped a moment ago: {cause}: {text}'
 
+    def blank(self, name: str, now_ns: int) -> str:
+        """Return in words that all pictures of a stream are of one value, '' if they are not."""
+        since_ns = self._still[name].blank_ns(now_ns)
+        if since_ns <= BLANK_S * NS:
+            return ''
+        return f'{name}: every pixel has one value since {since_ns / NS:.0f} s'
+
     def changed(self, now_ns: int) -> str:
         """Return in words what the streams have changed all of a sudden, '' for nothing."""
         return self._changes.told(now_ns)
@@ -132,8 +140,8 @@ class Cameras:
     def _at_rest(self, name: str, now_ns: int) -> bool:
         """Tell whether it is a simulated scene that stands still: then it does for both cameras."""
         other = self._still[other_of(name)]
-        return self._simulated() and (
-            other.blank or other.stands_ns(now_ns) > self._settings['sync.frozen_after_s'] * NS / 2)
+        half_ns = self._settings['sync.frozen_after_s'] * NS / 2
+        return self._simulated() and other.stands_ns(now_ns) > half_ns
 
     def _fingerprint(self, name: str, message: Image | CompressedImage) -> int | None:
         """Return what tells a frame from another, None where all of it is of one value."""

@@ -60,13 +60,15 @@ def active_state(
         return DiagnosticStatus.WARN, (
             (goes_on[0] if goes_on else 'waiting for pairs')
             + ': both cameras send, no two frames are within sync.max_dt_s: '
-            + (clocks or 'see dropped.*'))
+            + (clocks or 'raise it, or see dropped.*'))
     passing = [told for name in (*STREAMS, 'pairs') if (told := cameras.passing_trouble(name))]
     if _stalled(health):
         return DiagnosticStatus.WARN, (
             f'pairs come, none is fused: {"; ".join(passing) or "see dropped.pairs.*"}')
     if passing := passing or [told for told in [cameras.changed(now)] if told]:
         return DiagnosticStatus.WARN, f'running, but {"; ".join(passing)}'
+    if blank := [told for name in STREAMS if (told := cameras.blank(name, now))]:
+        return DiagnosticStatus.WARN, f'running, but {"; ".join(blank)}'
     if clocks:
         return DiagnosticStatus.WARN, f'running, but {clocks}'
     if health.misaligned and (off := health.misalignment) is not None:

@@ -9,8 +9,8 @@ class Stillness:
     Tells a stream that repeats its last picture from one that shows a still scene.
 
     A sensor has noise, so a picture is told by a fingerprint of some of its bytes; one without
-    any (saturated, night) tells nothing and has no fingerprint: None. A shutter that closes for a
-    moment repeats a picture as well: `frozen_after_ns` is longer than that. 0 switches it off (a
+    any (saturated, night) has no fingerprint, None, and is never frozen. A shutter that closes for
+    a moment repeats a picture as well: `frozen_after_ns` is longer than that. 0 switches it off (a
     simulated camera may have no noise).
     """
 
@@ -21,22 +21,23 @@ class Stillness:
         self._newest: int | None = None
         self._since_ns = 0
         self._count = 0
-        self.blank = False  # the newest picture tells nothing
+        self._blank = False  # the newest picture tells nothing
 
     def frozen(self, fingerprint: int | None, now_ns: int) -> bool:
         """Take a frame's fingerprint, if any; return whether it has been the same for too long."""
-        self.blank = fingerprint is None
-        if self.blank:
-            self.reset()
-            return False
-        if fingerprint != self._newest:
+        self._blank = fingerprint is None
+        if not self._count or fingerprint != self._newest:
             self._newest, self._since_ns, self._count = fingerprint, now_ns, 0
         self._count += 1
-        return bool(self._frozen_after_ns) and self.stands_ns(now_ns) > self._frozen_after_ns
+        return not self._blank and 0 < self._frozen_after_ns < self.stands_ns(now_ns)
 
     def stands_ns(self, now_ns: int) -> int:
         """Return for how long the newest picture has been the same, 0 for one of a few frames."""
         return now_ns - self._since_ns if self._count >= FRAMES else 0
+
+    def blank_ns(self, now_ns: int) -> int:
+        """Return for how long pictures have told nothing, 0 where the newest does."""
+        return self.stands_ns(now_ns) if self._blank else 0
 
     def reset(self) -> None:
         """Forget the last picture."""

@@ -152,6 +152,26 @@ def test_a_saturated_thermal_picture_is_not_frozen_and_one_that_hangs_after_it_i
     assert refused(cameras, 3, first=80, visible=rolling)['thermal']
 
 
+def test_pictures_of_one_value_are_told_after_two_seconds_and_no_longer_than_they_come(make):
+    cameras, _ = make(sync__frozen_after_s=0.0)
+    empty = frame(np.zeros((64, 80), np.uint16), 'mono16', S)
+    refused(cameras, 2, visible=rolling, thermal=lambda number: empty)
+    assert cameras.blank('thermal', 2 * S) == cameras.blank('visible', 2 * S) == ''
+    refused(cameras, 1, first=40, visible=rolling, thermal=lambda number: empty)
+    assert cameras.blank('thermal', 3 * S) == 'thermal: every pixel has one value since 3 s'
+    refused(cameras, 0.1, first=60, visible=rolling, thermal=rolling)
+    assert cameras.blank('thermal', 4 * S) == ''
+
+
+def test_a_simulated_camera_that_was_blank_for_a_moment_excuses_no_hang_of_the_other(make):
+    cameras, _ = make(simulated=True)
+    black = frame(np.zeros((64, 80, 3), np.uint8), 'rgb8', S)
+    causes = refused(
+        cameras, 3, visible=lambda number: black if number % 10 < 5 else rolling(number))
+    assert causes == {'visible': [], 'thermal': ['frozen'] * len(causes['thermal'])}
+    assert len(causes['thermal']) >= 25
+
+
 def test_a_simulated_night_is_no_reason_to_call_a_scene_at_rest_frozen(make):
     cameras, _ = make(simulated=True)
     black = frame(np.zeros((64, 80, 3), np.uint8), 'rgb8', S)

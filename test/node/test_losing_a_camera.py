@@ -204,6 +204,33 @@ def test_held_frames_out_of_time_are_called_so_where_no_camera_is_given_up(start
     assert scene.shown() == ('fused',)
 
 
+def test_cameras_out_of_phase_are_fused_by_the_hold_with_the_remedy_told(start, peer):
+    scene = Scene(start, peer, {'sync.max_dt_s': 0.005, 'sync.hold_s': 0.3})
+
+    def between(stamp):
+        return frame(stamp=stamp - STEP // 2, encoding='mono16')
+
+    report = scene.cameras.run(
+        lambda: scene.degraded('thermal out of time', 'running on held thermal frames ('),
+        'the report', thermal=between)
+    assert 'are within sync.max_dt_s: raise it, or see dropped.*' in report['message']
+    assert scene.shown() == ('fused',)
+
+
+def test_pictures_of_one_value_are_fused_and_told(start, peer):
+    scene = Scene(start, peer)
+
+    def empty(stamp):
+        return frame(np.zeros((64, 80), np.uint16), 'mono16', stamp)
+
+    report = scene.cameras.run(
+        lambda: scene.degraded('none', 'running, but thermal: every pixel has one value since'),
+        'the report', thermal=empty)
+    assert report['level'] == WARN and scene.shown() == ('fused',)
+    scene.cameras.run(lambda: (found := scene.told('running')) and found['message'] == 'running',
+                      'other pictures')
+
+
 def test_a_jump_back_without_a_clock_costs_no_more_than_a_pair(start, peer):
     scene = Scene(start, peer)
     scene.cameras.number -= 450

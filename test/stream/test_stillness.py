@@ -33,10 +33,12 @@ def test_a_reset_forgets():
 
 def test_a_picture_that_tells_nothing_is_not_frozen_and_none_after_it_for_its_sake():
     still = Stillness(1000)
-    assert not any(still.frozen(None, now) for now in range(0, 9000, 100)) and still.blank
+    assert not any(still.frozen(None, now) for now in range(0, 9000, 100))
+    assert still.blank_ns(9000) == still.stands_ns(9000) == 9000
     assert [still.frozen(7, now) for now in (9000, 9400, 9800, 10000)] == [False] * 4
     still.frozen(None, 10100)
-    assert still.stands_ns(99_000) == 0 and not still.frozen(7, 10200) and not still.blank
+    assert still.stands_ns(99_000) == 0 and not still.frozen(7, 10200)
+    assert still.blank_ns(99_000) == 0
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 50)), max_size=80))
