@@ -41,7 +41,9 @@ setup(
     ],
     python_requires='>=3.10',
     install_requires=requirements(),
-    extras_require={'onnx': requirements('requirements-onnx.txt')},
+    # `colcon test` runs pytest where an extra of this name asks for it, else unittest.
+    extras_require={'onnx': requirements('requirements-onnx.txt'),
+                    'test': requirements('requirements-test.txt')},
     maintainer='Seed 46def436 maintainers',
     maintainer_email='maintainers@users.noreply.r-seed-46def436.example',
     description='Degradation-guided fusion of visible and thermal image streams.',

@@ -49,6 +49,31 @@ def prefix(tmp_path_factory) -> Path:
     return prefix
 
 
+def test_an_sdist_holds_all_that_its_setup_reads(tmp_path):
+    source = tmp_path / 'degfusion_ros'
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*SKIPPED, '*.safetensors'))
+    run(sys.executable, 'setup.py', '--quiet', 'sdist', '--formats', 'gztar', cwd=source)
+    archive, = (source / 'dist').iterdir()
+    shutil.unpack_archive(archive, tmp_path, filter='data')
+    unpacked = tmp_path / archive.name.removesuffix('.tar.gz')
+    told = run(sys.executable, 'setup.py', '--version', cwd=unpacked)
+    assert told.splitlines()[-1] == degfusion_ros.__version__
+    for name in ('LICENSE', 'README.md', 'CHANGELOG.rst', 'package.xml', 'config/fusion.yaml',
+                 'scripts/fusion_node', 'resource/degfusion_ros'):
+        assert (unpacked / name).is_file(), name
+
+
+def test_colcon_finds_that_the_tests_are_pytests():
+    """From colcon-core 0.7.1 on, an extra called test tells; it reads setup.py in this way."""
+    told = run(sys.executable, '-c', 'import setuptools; from distutils.core import run_setup; '
+               "print(run_setup('setup.py', ['--dry-run'], 'config').extras_require['test'])",
+               cwd=ROOT, env={**os.environ, 'SETUPTOOLS_USE_DISTUTILS': 'local'})
+    names = [re.match(r'[\w-]+', line)[0] for line in ast.literal_eval(told.splitlines()[-1])]
+    assert 'pytest' in names
+    declared = {dependency.text for dependency in MANIFEST.findall('test_depend')}
+    assert 'python3-pytest' in declared
+
+
 def test_manifest_is_an_ament_python_package():
     assert MANIFEST.get('format') == '3'
     assert MANIFEST.findtext('export/build_type') == 'ament_python'
@@ -74,6 +99,15 @@ def test_every_ros_package_the_code_imports_is_declared():
     imported = {name for name in set().union(*map(imports, CODE)) if of_ros(name)}
     assert {'rclpy', 'launch_ros', 'sensor_msgs'} <= imported
     assert imported <= declared
+
+
+def test_every_ros_program_that_a_launch_file_starts_is_declared():
+    declared = {dependency.text for dependency in MANIFEST.findall('exec_depend')}
+    started = set()
+    for path in (ROOT / 'launch').glob('*.py'):
+        started |= set(re.findall(r"cmd=\['(\w+)'", path.read_text(encoding='utf-8')))
+    assert 'rviz2' in started
+    assert started - {'bash', 'ros2'} <= declared
 
 
 def test_every_pip_package_the_code_imports_is_required():
