@@ -15,19 +15,25 @@ def seed_of(*words: object) -> int:
     return int.from_bytes(hashlib.sha256(told.encode()).digest()[:8], 'big')
 
 
+def of_moment(rng: 'np.random.Generator | Draws') -> np.random.Generator:
+    """Return what gives a frame's own noise: the frame's generator of Draws, else `rng` itself."""
+    return rng.moment if isinstance(rng, Draws) else rng
+
+
 class Draws:
     """
     Stands in for a numpy Generator and writes down what it gave.
 
-    Arrays of the frame's shape are the noise of the moment and come from `frame_seed`; everything
-    else is a parameter of the scene or the camera and comes from `scene_seed`. Frames that share
-    a scene seed get the same fog, streak slant or column offsets under noise of their own.
-    `log` holds [name, value] in order.
+    Arrays of the frame's shape are the noise of the moment and come from `frame_seed`, as does what
+    `of_moment` draws; everything else is a parameter of the scene or the camera and comes from
+    `scene_seed`. Frames that share a scene seed get the same fog, streak slant or column offsets
+    under noise of their own.
+    `log` holds [name, value] in order. `moment` is the frame's generator, for noise of any shape.
     """
 
     def __init__(self, scene_seed: int, frame_seed: int, shape: tuple[int, int]):
         self._scene = np.random.default_rng(scene_seed)
-        self._frame = np.random.default_rng(frame_seed)
+        self.moment = np.random.default_rng(frame_seed)
         self._shape = tuple(shape)
         self.log: list[list] = []
 
@@ -39,7 +45,7 @@ class Draws:
         def draw(*args, **kwargs):
             given = (*args, *kwargs.values())
             moment = any(isinstance(x, tuple) and x[:2] == self._shape for x in given)
-            value = getattr(self._frame if moment else self._scene, method)(*args, **kwargs)
+            value = getattr(self.moment if moment else self._scene, method)(*args, **kwargs)
             if not moment and np.size(value) <= _SHORT:
                 limits = ', '.join(str(x) for x in args)
                 self.log.append([f'{method}({limits})', np.asarray(value).tolist()])

@@ -11,6 +11,7 @@ of 640x480 or 0.2 to 2 % of its pixels as seeds, greys of 200 to 255.
 import cv2
 import numpy as np
 
+from degfusion_ros.learning.draws import of_moment
 from degfusion_ros.learning.veiled_rain import veiled_rain
 
 PUBLISHED = 0.5         # share of frames in rain of published recipes
@@ -46,14 +47,15 @@ def drawn_lines(shape: tuple[int, int], covered: float, length: float, angle: fl
     Nearer drops are longer and cover what is behind them; sharp or smoothed at the edges.
     """
     count = max(int(covered * shape[0] * shape[1] / (length * max(round(width), 1))), 1)
-    near = np.sort(rng.random(count))
+    drops = of_moment(rng)      # in a sequence, each frame has drops of its own
+    near = np.sort(drops.random(count))
     reach = length * (0.5 + near)
-    along = angle + rng.normal(0, 0.02, count)
+    along = angle + drops.normal(0, 0.02, count)
     # some begin above the frame or beside it: rain fills the frame to its borders
     dx, dy = reach * np.sin(along), reach * np.cos(along)
-    x = rng.uniform(-np.abs(dx).max(), shape[1] + np.abs(dx).max(), count)
-    y = rng.uniform(-dy.max(), shape[0], count)
-    grey = 255 * (0.35 + 0.65 * rng.random(count))
+    x = drops.uniform(-np.abs(dx).max(), shape[1] + np.abs(dx).max(), count)
+    y = drops.uniform(-dy.max(), shape[0], count)
+    grey = 255 * (0.35 + 0.65 * drops.random(count))
     ends = np.round(16 * np.stack([x, y, x + dx, y + dy], 1)).astype(int).tolist()
     kind = cv2.LINE_AA if rng.random() < 0.5 else cv2.LINE_8
     layer = np.zeros(shape, np.uint8)

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from degfusion_ros.learning.draws import Draws, seed_of
+from degfusion_ros.learning.draws import Draws, of_moment, seed_of
 
 SHAPE = (40, 30)
 
@@ -22,6 +22,15 @@ def test_parameters_come_from_the_scene_and_noise_from_the_frame():
         assert np.array_equal(getattr(one, method)(*args), getattr(two, method)(*args))
     for method, args in (('standard_normal', (SHAPE,)), ('random', ((*SHAPE, 3),))):
         assert not np.array_equal(getattr(one, method)(*args), getattr(two, method)(*args))
+
+
+def test_a_moment_of_any_shape_comes_from_the_frame():
+    one, two = Draws(1, 10, SHAPE), Draws(1, 20, SHAPE)
+    assert not np.array_equal(of_moment(one).random(9), of_moment(two).random(9))
+    assert one.random() == two.random(), 'the scene goes on as if nothing had been drawn'
+    assert len(one.log) == 1
+    plain = np.random.default_rng(1)
+    assert of_moment(plain) is plain
 
 
 def test_values_are_those_of_the_generator():

@@ -79,6 +79,18 @@ def test_rain_falls_on_in_a_scene():
     assert one.parameters == two.parameters and not np.array_equal(one.visible, two.visible)
 
 
+def test_no_drop_hangs_in_the_air():
+    """In either maker's rain a frame tells nothing of where the next one's drops are."""
+    likeness = []
+    for scene in range(12):
+        one, two = (at('rain@0.6', GREY, name, f'clip{scene}') for name in 'ab')
+        assert one.parameters == two.parameters
+        drops = [made.visible.astype(float).mean(axis=2).ravel() for made in (one, two)]
+        if all(np.ptp(seen) for seen in drops):     # not as grey as what is behind them
+            likeness.append(abs(np.corrcoef(*drops)[0, 1]))
+    assert len(likeness) > 8 and max(likeness) < 0.3
+
+
 def test_a_fixed_severity_is_the_label():
     made = at('haze@0.8+thermal_noise@0.4')
     assert made.severities == {'visible': {'fog': 0.8}, 'thermal': {'noise': 0.4}}

@@ -54,6 +54,17 @@ def test_rain_fills_the_frame_to_its_borders(make):
     assert blocks.max() < 1.35 * blocks.min()
 
 
+def test_lines_of_a_plain_generator_are_drawn_in_one_order():
+    """What a seed gave in a training, it gives on."""
+    rng, twin = np.random.default_rng(5), np.random.default_rng(5)
+    layer = drawn_lines((64, 64), 0.1, 20, 0.2, 1, rng)
+    count = int(0.1 * 64 * 64 / 20)
+    for draw in ('random', 'normal', 'uniform', 'uniform', 'random'):
+        getattr(twin, draw)(size=count)
+    twin.random(), twin.uniform()
+    assert layer.any() and rng.random() == twin.random()
+
+
 def test_streaks_are_short_in_one_frame_and_long_in_another():
     long = []
     for seed in range(30):
