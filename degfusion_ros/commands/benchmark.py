@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         '(default: those there)')
     parser.add_argument('--precisions', type=_list, default=['auto', 'float32'],
                         help='auto, float32, bfloat16, float16 (default: auto,float32)')
-    parser.add_argument('--device', default='cpu', help='cpu or cuda (default: %(default)s)')
+    parser.add_argument('--device', default='cpu', help='auto, cpu, cuda or cuda:N '
+                        '(default: %(default)s)')
     parser.add_argument('--peer', action='append', default=[], metavar='MODULE:CALLABLE',
                         help='another fusion: callable(visible uint8 HxWx3, thermal uint8 HxW)')
     parser.add_argument('--sizes', type=_sizes, default=[], help='WIDTHxHEIGHT,... to scale over')
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seconds', type=float, default=15.0,
                         help='how long the node gets each rate (default: %(default)s)')
     parser.add_argument('--output', type=Path, help='JSON file for all that was measured')
-    parser.add_argument('--plot', type=Path, help='.png or .svg for a plot of it')
+    parser.add_argument('--plot', type=_plot, help='.png or .svg for a plot of it')
     parser.add_argument('--only', help=argparse.SUPPRESS)
 
 
@@ -57,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print a table, write JSON and plot."""
     from degfusion_ros.learning import benchmark, benchmark_machine
     from degfusion_ros.models.allocation import keep_freed_memory
+    from degfusion_ros.models.choice import find_device
+    args.device = find_device(args.device)
     keep_freed_memory()     # as the node does
     console = Console(stderr=True)
     console.width = max(console.width, 140)     # a table in a log file needs no folding
@@ -97,7 +100,8 @@ def _specs(args: argparse.Namespace) -> list:
     for model in args.models:
         known, precisions, usual = forms(model, args.device, args.precisions)
         engine = usual if usual in engines else engines[0]
-        first = Spec(model, args.size, known[0], engine, precisions[0], threads=threads[0])
+        precision = 'float32' if engine == 'onnxruntime' else precisions[0]     # all it takes
+        first = Spec(model, args.size, known[0], engine, precision, threads=threads[0])
         found += [replace(first, form=form, engine='torch', precision=precision)
                   for precision in precisions for form in known
                   if form in args.forms and 'torch' in engines]
@@ -124,7 +128,9 @@ def _measure(args: argparse.Namespace, specs: list, console: Console) -> tuple[d
             bar.update(task, description=f'building {spec.name}')
             candidates.append(benchmark.Candidate(spec, args.device))
             bar.advance(task)
-        peaks = {(s.precision, s.threads): Peak(s.precision, args.device) for s in specs if s.form}
+        # alone, for its memory, a row is not to carry a peak's matrices
+        peaks = {(s.precision, s.threads): Peak(s.precision, args.device)
+                 for s in specs if s.form and not args.only}
         bar.update(task, description='measuring in turns', total=1.0, completed=0)
         benchmark.measure(candidates, peaks, args.frames,
                           lambda share: bar.update(task, completed=share))
@@ -178,6 +184,16 @@ def _numbers(text: str) -> list[int]:
     if not values or min(values) < 1:
         raise argparse.ArgumentTypeError(f'{text!r}: whole numbers from 1 on, with commas')
     return values
+
+
+def _plot(text: str) -> Path:
+    """Refuse what matplotlib cannot write, before minutes of measuring."""
+    from matplotlib.backend_bases import FigureCanvasBase
+    path = Path(text)
+    if path.suffix and path.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
+        raise argparse.ArgumentTypeError(f'{text!r}: no kind of picture that can be plotted; '
+                                         'end it in .png or .svg')
+    return path
 
 
 def _size(text: str) -> str:

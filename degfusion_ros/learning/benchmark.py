@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 import time
 
@@ -47,12 +48,10 @@ class Candidate:
     """A spec made real: `run` fuses one frame, bytes in and bytes out."""
 
     def __init__(self, spec: Spec, device: str = 'cpu'):
-        self.spec, self.times = spec, []
+        self.spec, self.times, self._device = spec, [], device
         width, height = map(int, spec.size.split('x'))
         self._pair = pair((height, width))
         self._fuse = _fuse(spec, device, self._pair)
-        self._set_threads()
-        self.gflop = self._work(device)
 
     def run(self, count: int) -> None:
         """Fuse count + 1 frames and keep the times of the last `count`, ms."""
@@ -79,11 +78,19 @@ class Candidate:
         torch.set_num_threads(self.spec.threads)
         cv2.setNumThreads(self.spec.threads)
 
-    def _work(self, device: str) -> float | None:
+    @cached_property
+    def gflop(self) -> float | None:
+        """
+        Count the arithmetic of a frame; None without any in torch's sight.
+
+        Only when asked: a compiled engine's is counted in a second network, and peak memory is to
+        be read without that one.
+        """
+        self._set_threads()
         if self.spec.engine in ('openvino', 'onnxruntime'):     # out of torch's sight, but the same
             spec = Spec(self.spec.model, self.spec.size, self.spec.form, 'torch', 'float32',
                         self.spec.outputs)
-            fuse = _fuse(spec, device, self._pair)
+            fuse = _fuse(spec, self._device, self._pair)
             return gflop(lambda: fuse(*self._pair))
         return gflop(lambda: self._fuse(*self._pair))
 
@@ -134,6 +141,7 @@ def _fuse(spec: Spec, device: str, frames: tuple[np.ndarray, np.ndarray]) -> Cal
     torch.set_num_threads(spec.threads)     # what a Fuser finds is what it keeps
     network, guidance = checkpoint.load(find_model(spec.model))
     if spec.form == forms_of(network)[0]:
+        del network, guidance       # one copy at a time: peak memory is measured
         fuser = Fuser.load(spec.model, device, spec.precision, spec.engine)
     else:
         network = in_form(network, spec.form, getattr(torch, spec.precision))

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from degfusion_ros.__main__ import main
+from degfusion_ros.learning import benchmark, benchmark_machine
 
 KEYS = {'name', 'model', 'form', 'engine', 'precision', 'size', 'ms', 'fps', 'gflop', 'peak_share',
         'memory_mb'}
@@ -44,7 +45,38 @@ def test_memory_is_that_of_a_process_of_its_own(tiny_model, tmp_path):
     assert code == 0 and row['memory_mb'] > 10
 
 
-@pytest.mark.parametrize('words', [['--size', '640'], ['--threads', '0'], ['--sizes', '1x1,x']])
+def test_the_memory_of_a_row_is_read_before_its_arithmetic_is_counted(tiny_model, tmp_path,
+                                                                      monkeypatch):
+    told = []
+    gflop, peak = benchmark.gflop, benchmark_machine.peak_memory_mb
+    monkeypatch.setattr(benchmark, 'gflop', lambda call: (told.append('gflop'), gflop(call))[1])
+    monkeypatch.setattr(benchmark_machine, 'peak_memory_mb',
+                        lambda: (told.append('memory'), peak())[1])
+    spec = {'model': str(tiny_model), 'size': '64x32', 'form': 'folded', 'engine': 'onnxruntime'}
+    assert main(['benchmark', '--only', json.dumps(spec), '--frames', '1',
+                 '--output', str(tmp_path / 'one.json')]) == 0
+    assert told == ['memory', 'gflop']
+
+
+def test_onnxruntime_alone_is_measured_in_the_precision_it_takes(tiny_model, tmp_path,
+                                                                 monkeypatch):
+    monkeypatch.setattr('torch.cpu._is_avx512_bf16_supported', lambda: True)
+    output = tmp_path / 'told.json'
+    assert main(['benchmark', '--models', str(tiny_model), '--engines', 'onnxruntime', '--size',
+                 '64x32', '--frames', '1', '--no-memory', '--output', str(output)]) == 0
+    rows = json.loads(output.read_text())['results']
+    assert {(r['engine'], r['precision']) for r in rows if r['form']} == {
+        ('onnxruntime', 'float32')}
+
+
+def test_a_device_that_is_not_there_is_one_line(capsys):
+    assert main(['benchmark', '--device', 'cuda:99', '--frames', '1']) == 1
+    told, = capsys.readouterr().err.strip().splitlines()
+    assert "device 'cuda:99': not there" in told
+
+
+@pytest.mark.parametrize('words', [['--size', '640'], ['--threads', '0'], ['--sizes', '1x1,x'],
+                                   ['--plot', 'speed.mp4']])
 def test_wrong_use_is_told(words, capsys):
     with pytest.raises(SystemExit) as caught:
         main(['benchmark', *words])

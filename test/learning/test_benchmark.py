@@ -83,6 +83,19 @@ def test_rows_tell_what_was_measured(tiny_model):
     assert benchmark.ratio(rows[0] | {'size': '1x1'}, rows) is None
 
 
+def test_a_compiled_engine_loads_no_second_network_until_its_arithmetic_is_asked(tiny_model,
+                                                                                 monkeypatch):
+    loaded = []
+    load = checkpoint.load
+    monkeypatch.setattr(checkpoint, 'load', lambda path: (loaded.append(path), load(path))[1])
+    candidate = benchmark.Candidate(
+        benchmark.Spec(str(tiny_model), SIZE, 'folded', 'onnxruntime'))
+    candidate.run(1)
+    before = len(loaded)
+    assert candidate.gflop > 0 and len(loaded) == 2 * before
+    assert candidate.gflop > 0 and len(loaded) == 2 * before
+
+
 def test_the_reference_keeps_the_strongest_detail_and_the_visible_colour():
     visible = np.full((64, 96, 3), (200, 60, 60), np.uint8)
     thermal = np.full((64, 96), 90, np.uint8)
