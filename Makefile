@@ -61,4 +61,4 @@ $(PYTHON):
 
 # The environment stays: it took minutes. Delete .venv by hand.
 clean:
-	rm -rf build install log $(OUTPUT) *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf build install log $(OUTPUT) dist *.egg-info .pytest_cache .ruff_cache .hypothesis
