@@ -227,12 +227,16 @@ def test_the_papers_losses_train_the_papers_size():
                  'clean': torch.randint(0, 256, (2, 1, 4, 64, 64), dtype=torch.uint8),
                  'warm': torch.zeros(2, 1, 2, 64, 64, dtype=torch.bool),
                  'vector': vectors, 'statistics': torch.rand(2, sum(STATISTICS))},
-                {'vector': torch.randn(8, VECTOR_SIZE)})
+                {'vector': torch.randn(8, VECTOR_SIZE),
+                 'statistics': torch.rand(8, sum(STATISTICS)), 'cells': torch.rand(8, 2, 48, 64)})
     assert set(told) == {*config['losses'], 'total'}
     told['total'].backward()
     # the experts of all parts and levels learn
     assert all(block.common.grad.abs().sum() > 0 for part in PARTS for block in
                network.blocks(part))
+    pkdm = network.enhance_visible      # nothing after it teaches it
+    assert all(p.grad.abs().sum() > 0 for p in (
+        pkdm.exposure[-1].weight, pkdm.maps.join[-1].weight, pkdm.rain[0].weight, *pkdm.omega))
 
 
 def test_likeness_counts_frames_with_nothing_wrong_alone():
