@@ -3,8 +3,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 import hashlib
 from pathlib import Path
+import sys
 
 import cv2
 import numpy as np
@@ -18,6 +20,11 @@ from degfusion_ros.models.labels import VISIBLE_LABELS
 
 MOSTLY = 0.85       # share of samples that have a label asked for; others may have it too
 UNDEGRADED = 0.1    # share of pairs with nothing wrong, beyond the few of `conditions.draw`
+_AT_ONCE = 64       # samples completed together: more would want much memory
+
+
+class NoPairs(DataError):
+    """Sets in which no pair is left to use."""
 
 
 @dataclass(frozen=True)
@@ -42,33 +49,57 @@ class PairFolders:
         """
         Return (uint8 HxWx3 RGB, uint8 HxW) pairs; the split is fixed by the file stem.
 
-        The validation pairs are the share and all of `exclude`: what is never trained on.
+        The validation pairs are the share and all of `exclude`, stems or the names that `layout`
+        makes of them: what is never trained on. Raises DataError; NoPairs where none is left.
         """
-        pairs = []
+        pairs, met = [], set()
         for name in self.sets:
             for found in self._find(Path(self.root) / name):
-                share = int(hashlib.sha1(found.name.encode()).hexdigest()[:8], 16) / 2 ** 32
-                held_back = found.name in self.exclude or share < self.validation_share
+                known = {found.name, found.visible.stem}
+                met |= known
+                if found.split == 'test':
+                    continue
+                share = int(hashlib.sha1(_stem(found).encode()).hexdigest()[:8], 16) / 2 ** 32
+                held_back = not known.isdisjoint(self.exclude) or share < self.validation_share
                 if held_back != validation:
                     continue
                 pair = self._fitted(*read(found))
                 if self.min_luminance <= pair[0].mean() <= self.max_luminance:
                     pairs.append(pair)
+        if not validation:
+            self._tell_unmatched(met)
         if not pairs:
-            raise DataError(f'{self.root}: the sets {", ".join(self.sets)} hold no usable pair')
+            raise NoPairs(f'{self.root}: the sets {", ".join(self.sets)} hold no usable pair')
         return pairs
 
     def _find(self, folder: Path) -> list[Pair]:
         if self.layout:
-            return [p for p in layouts.find(folder, self.layout).pairs if p.split != 'test']
+            return layouts.find(folder, self.layout).pairs
         both = find_pairs(folder / 'visible', folder / 'thermal')
         return [Pair(stem, *paths) for stem, paths in both.items()]
+
+    def _tell_unmatched(self, met: set[str]) -> None:
+        unmatched = [str(stem) for stem in self.exclude if stem not in met]
+        if unmatched:
+            _tell(f'train: exclude: {", ".join(unmatched)}: no such pair in the sets '
+                  f'{", ".join(self.sets)}; give file stems, in quotes where they are numbers')
 
     def _fitted(self, rgb: np.ndarray, heat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if rgb.shape[1] > self.max_width:
             size = (self.max_width, round(rgb.shape[0] * self.max_width / rgb.shape[1]))
             rgb, heat = (cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (rgb, heat))
         return rgb, heat
+
+
+@cache      # once, however often the sets are read
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _stem(pair: Pair) -> str:
+    """Return what divides a pair: its file's stem, which a layout's name may end with."""
+    stem = pair.visible.stem        # TNO's names are its scenes; the files of many are called Vis
+    return stem if f'_{pair.name}'.endswith(f'_{stem}') else pair.name
 
 
 class DegradedStream(IterableDataset):
@@ -232,6 +263,16 @@ class Reservoir:
             else:
                 self._items[self._next] = item
                 self._next = (self._next + 1) % self._capacity
+
+    def begin(self, first: int, since: float = 0.0,
+              prepare: Callable[[list[dict]], list[dict]] | None = None) -> None:
+        """
+        Fill as a run has it that began with `first` samples and took in `since` later.
+
+        A run that resumes would else go through few samples over and over.
+        """
+        for left in range(min(self._capacity, first + round(since)), 0, -_AT_ONCE):
+            self.fill(min(left, _AT_ONCE), prepare)
 
     def __len__(self) -> int:
         return len(self._items)

@@ -130,3 +130,21 @@ def test_training_takes_a_release_without_its_test_images(tmp_path):
     assert len(folders.load()) == 1
     with pytest.raises(DataError, match='MSRS'):
         PairFolders(tmp_path, ('MSRS',), layout='FMB').load()
+
+
+def test_a_layout_divides_and_excludes_by_the_files_own_stems(pair_root, tmp_path):
+    plain = PairFolders(pair_root, ('street',), exclude=('003',), validation_share=0.4)
+    for exclude in ('003', 'street_003'):       # the layout puts the folder before the stem
+        laid = PairFolders(pair_root.parent, (pair_root.name,), exclude=(exclude,),
+                           validation_share=0.4, layout='folders')
+        for validation in (False, True):
+            one, other = plain.load(validation), laid.load(validation)
+            assert len(one) == len(other) and all((a[0] == b[0]).all() for a, b in zip(one, other))
+
+
+def test_scenes_whose_files_share_a_stem_are_divided_by_their_names(tmp_path):
+    lay_out(tmp_path / 'TNO', [f'scene{i}/{file}.tif' for i in range(12)
+                               for file in ('Vis', 'LWIR')]
+            + RELEASES['TNO'][0][2:4])      # by which it is known
+    folders = PairFolders(tmp_path, ('TNO',), validation_share=0.4, layout='TNO')
+    assert 1 < len(folders.load()) < 12

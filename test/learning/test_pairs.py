@@ -109,6 +109,25 @@ def test_reservoir_keeps_the_newest():
     assert reservoir.draw_some(('n',), 30)['n'].shape == (30,)
 
 
+def test_reservoir_begins_as_full_as_the_run_had_it():
+    def filled(capacity, *begin):
+        parts = []
+        reservoir = Reservoir(({'n': torch.tensor(i)} for i in range(999)), capacity, seed=0)
+        reservoir.begin(*begin, lambda fresh: parts.append(len(fresh)) or fresh)
+        return len(reservoir), parts
+    assert filled(500, 64, 0) == (64, [64])
+    assert filled(500, 64, 100.4) == (164, [64, 64, 36])     # completed in parts: memory
+    assert filled(100, 64, 4000) == (100, [64, 36])
+
+
+def test_excluded_stems_without_a_pair_are_told_once(pair_root, capsys):
+    for _ in range(2):
+        PairFolders(pair_root, ('street',), exclude=('003', 'never_a_pair', 17)).load()
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert 'exclude: never_a_pair, 17: no such pair in the sets street' in told[0]
+
+
 def test_reservoir_keeps_copies():
     sample = {'x': torch.zeros(1)}      # a worker's memory, of which every tensor is an open file
     reservoir = Reservoir(iter([sample]), capacity=5, seed=0)
