@@ -160,7 +160,10 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
     guidance, guidance_state = checkpoint.load_guidance(guidance_file)
     guidance.eval().requires_grad_(False)
     only = config.get('only')
-    network = DgMoe(**config['network']).to(memory_format=torch.channels_last)
+    try:
+        network = DgMoe(**config['network']).to(memory_format=torch.channels_last)
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f'network: {error}') from error
     teacher = Teacher(Path(config['teacher']), guidance_state) if config.get('teacher') else None
     task = DerainingTask(network, config['losses']) if only == DERAINING else FusionTask(
         network, config['losses'], teacher)
@@ -194,7 +197,7 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
         return [{**sample, 'vector': v.float().cpu().clone()}
                 for sample, v in zip(fresh, vectors)]
 
-    samples.fill(max(config['frames'] * 4, 64), prepare)
+    samples.begin(max(config['frames'] * 4, 64), config['fresh'] * loop.step, prepare)
 
     def step_losses(step: int) -> dict[str, torch.Tensor]:
         if step % REFILL == 0:

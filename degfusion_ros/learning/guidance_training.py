@@ -6,7 +6,6 @@ from dataclasses import replace
 import os
 from pathlib import Path
 
-from accelerate import PartialState
 import numpy as np
 from safetensors.torch import save_file
 import torch
@@ -16,13 +15,21 @@ from torch.nn import functional
 from degfusion_ros.learning import guidance_report
 from degfusion_ros.learning.guidance_scores import judge, PRESENT, scores
 from degfusion_ros.learning.judged import JudgedStream, usable
-from degfusion_ros.learning.loop import Loop, own_seed, stream_loader, TrainingError
-from degfusion_ros.learning.pairs import PairFolders, Reservoir
+from degfusion_ros.learning.loop import (
+    Loop,
+    own_seed,
+    processes,
+    steps_done,
+    stream_loader,
+    TrainingError,
+)
+from degfusion_ros.learning.pairs import NoPairs, PairFolders, Reservoir
 from degfusion_ros.models import checkpoint, clip as clips
 from degfusion_ros.models.guidance import Guidance, Judgement, VECTOR_SIZE
 from degfusion_ros.models.labels import LABELS, THERMAL_LABELS, VISIBLE_LABELS
 
 _N = len(VISIBLE_LABELS)
+PRETRAIN, LORA = 'pretrain', 'lora'      # the folders of the phases that draw samples
 _SMOOTH = 0.02      # of the truth: composites hide some of their parts
 
 
@@ -110,6 +117,9 @@ def train(config: dict, folder: Path, data: Path, resume: bool = False) -> Path:
     it is written beside, as guidance.json and guidance.md.
     """
     torch.manual_seed(config['seed'])
+    if config.get('hold') and (config['pretrain_steps'] or config['lora_steps']):
+        raise TrainingError('hold: true holds d_deg, which pretrain_steps and lora_steps would '
+                            'move; set both to 0')
     if config['clip'] != clips.SMALL and not config.get('weights'):
         raise TrainingError(f"clip {config['clip']}: needs `weights`, a local file of that model")
     model, tokenizer = clips.create_clip(config['clip'], config.get('weights'))
@@ -117,18 +127,19 @@ def train(config: dict, folder: Path, data: Path, resume: bool = False) -> Path:
     task = GuidanceTask(guidance, tokenizer)
     if config.get('start_from'):
         _start(guidance, Path(config['start_from']), config.get('hold', False))
-    samples, held_back = _samples(config, data)
-    samples.fill(config['batch'] * 16)
+    done = sum(steps_done(folder / phase) for phase in (PRETRAIN, LORA)) if resume else 0
+    samples, held_back = _samples(config, data, done)
+    samples.begin(config['batch'] * 16, config['fresh'] * done)
     if not config.get('hold'):
         guidance.standardise(samples.draw(config['batch'] * 16)['measures'])
     if config['pretrain_steps'] and not config.get('weights'):
-        _phase(task, config, folder / 'pretrain', config['pretrain_steps'], config['lr'],
+        _phase(task, config, folder / PRETRAIN, config['pretrain_steps'], config['lr'],
                samples, held_back, resume)
     lora = clips.add_lora(guidance.clip, config['lora_rank'])
-    _phase(task, config, folder / 'lora', config['lora_steps'], config['lora_lr'], samples,
+    _phase(task, config, folder / LORA, config['lora_steps'], config['lora_lr'], samples,
            held_back, resume)
     folder.mkdir(parents=True, exist_ok=True)
-    first = PartialState().is_main_process
+    first = processes().is_main_process
     if first:
         save_file(clips.adapters(lora), folder / 'adapters.safetensors')
     clips.merge_lora(guidance.clip, lora)
@@ -175,10 +186,13 @@ def held_back_pairs(config: dict, data: Path) -> tuple[list, list]:
 
 def _nights(config: dict, folders: PairFolders, validation: bool) -> list[np.ndarray]:
     dark = replace(folders, min_luminance=0, **config['nights'])
-    return [visible for visible, _ in dark.load(validation)] if config['nights'] else []
+    try:
+        return [visible for visible, _ in dark.load(validation)] if config['nights'] else []
+    except NoPairs as error:
+        raise TrainingError(f'{error} as dark as `nights` wants; set nights: {{}}') from error
 
 
-def _samples(config: dict, data: Path) -> tuple[Reservoir, Reservoir]:
+def _samples(config: dict, data: Path, done: int) -> tuple[Reservoir, Reservoir]:
     folders = PairFolders(root=data, **config['data'])
     pairs = folders.load()
     if config['only_clean']:
@@ -186,7 +200,7 @@ def _samples(config: dict, data: Path) -> tuple[Reservoir, Reservoir]:
     if not pairs:
         raise TrainingError(f'{data}: every picture is burnt out, hazy or soft itself; '
                             'see only_clean')
-    seed = own_seed(config['seed'])
+    seed = own_seed(config['seed']) + done
     stream = JudgedStream(pairs, seed, _nights(config, folders, validation=False))
     samples = Reservoir(stream_loader(stream, config['workers']), config['reservoir'], seed)
     clear = JudgedStream(folders.load(validation=True), 1, vary=False, low=config['visible_from'])
@@ -204,7 +218,7 @@ def _phase(task: GuidanceTask, config: dict, folder: Path, steps: int, lr: float
         loop.resume()
 
     def losses(step: int) -> dict[str, torch.Tensor]:
-        samples.fill(config['fresh'])
+        samples.fill(round(config['fresh'] * (step + 1)) - round(config['fresh'] * step))
         batch = {k: v.to(loop.device) for k, v in samples.draw(config['batch']).items()}
         with loop.autocast():
             return loop.model(batch)
@@ -219,8 +233,6 @@ def _read_out(task: GuidanceTask, config: dict, folder: Path, samples: Reservoir
         return
     loop = Loop(task, folder, settings['lr'], settings['steps'],
                 weight_decay=settings['weight_decay'])
-    if resume:
-        loop.resume()
     samples.fill(max(config['reservoir'] - len(samples), 0))
     known = {'features': [], 'measures': [], 'severity': []}
     if config.get('hold'):
@@ -237,6 +249,8 @@ def _read_out(task: GuidanceTask, config: dict, folder: Path, samples: Reservoir
     known = {key: torch.cat(parts) for key, parts in known.items()}
     if not config.get('hold'):
         task.guidance.standardise(known['measures'].to(loop.device))
+    if resume:      # after what is held was computed, of the weights it began with
+        loop.resume()
     rng = np.random.default_rng(own_seed(config['seed']))
 
     def losses(step: int) -> dict[str, torch.Tensor]:

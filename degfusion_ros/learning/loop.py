@@ -17,15 +17,37 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 SPOILT = 20     # steps in a row without finite gradients that end a run
+_UNREADABLE = (pickle.UnpicklingError, RuntimeError, LookupError, ValueError, EOFError)
 
 
 class TrainingError(RuntimeError):
     """A run that cannot start or go on; the message says why in one line."""
 
 
+def processes() -> PartialState:
+    """Return who takes part; the first call settles it, so that it must tell of CPUs as Loop's."""
+    return PartialState(cpu=not torch.cuda.is_available())     # else several are taken for one each
+
+
 def own_seed(seed: int) -> int:
     """Return a seed of this process's own: several take part, each with other samples."""
-    return seed + 100_003 * PartialState().process_index
+    return seed + 100_003 * processes().process_index
+
+
+def steps_done(folder: Path) -> int:
+    """Return the step of a folder's last checkpoint, 0 without one; raises TrainingError."""
+    path = Path(folder) / 'last.pt'
+    if not path.exists():
+        return 0
+    try:
+        return torch.load(path, map_location='cpu', weights_only=True, mmap=True)['step']
+    except _UNREADABLE as error:
+        raise _cannot_resume(path, error) from error
+
+
+def _cannot_resume(path: Path, error: Exception) -> TrainingError:
+    return TrainingError(f'{path}: cannot resume from it ({type(error).__name__}); delete it to '
+                         'start again')
 
 
 def start_from(file: Path, network: torch.nn.Module) -> None:
@@ -62,7 +84,7 @@ class Loop:
                  ema: float = 0.0, warm_up: int = 50):
         # a stage may leave some weights alone
         self.accelerator = Accelerator(
-            cpu=not torch.cuda.is_available(),      # else it takes several processes for one each
+            cpu=not torch.cuda.is_available(),      # as `processes`
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
         self.folder, self.steps, self.step = Path(folder), steps, 0
         self.lr = lr
@@ -112,9 +134,8 @@ class Loop:
             self.optimizer.load_state_dict(state['optimizer'])
             self.schedule.load_state_dict(state['schedule'])
             self.schedule.base_lrs = [self.lr] * len(self.schedule.base_lrs)     # may be new
-        except (pickle.UnpicklingError, RuntimeError, LookupError, ValueError, EOFError) as error:
-            raise TrainingError(f'{path}: cannot resume from it ({type(error).__name__}); delete '
-                                'it to start again') from error
+        except _UNREADABLE as error:
+            raise _cannot_resume(path, error) from error
         self.step = state['step']
         if self.ema is not None:
             self.ema = {k: v.to(self.ema[k].device) for k, v in state['ema'].items()}

@@ -66,11 +66,11 @@ def run_stage(stage: str, network: TgEcnet, config: dict, folder: Path, pairs: l
                                 settings['crop'])
         samples = Reservoir(stream_loader(stream, config['workers']), config['reservoir'],
                             own_seed(config['seed']))
-        samples.fill(max(settings['frames'] * 4, 64))
+        samples.begin(max(settings['frames'] * 4, 64), config['fresh'] * loop.step)
 
         def step_losses(step: int) -> dict[str, torch.Tensor]:
             if step % REFILL == 0:
-                samples.fill(config['fresh'] * REFILL)
+                samples.fill(round(config['fresh'] * REFILL))
             batch = {k: v.to(loop.device) for k, v in samples.draw(settings['frames']).items()}
             with loop.autocast():
                 return loop.model(batch)

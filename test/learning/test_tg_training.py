@@ -78,3 +78,16 @@ def test_what_is_wrong_is_named(pair_root, tmp_path, guidance):
     with pytest.raises(TrainingError, match='top_k'):
         tg_training.train(_config(network={**TINY, 'top_k': 9}), tmp_path / 'run', pair_root,
                           guidance)
+
+
+def test_half_a_frame_a_step_is_taken_in_and_counted_on_resuming(pair_root, tmp_path, guidance,
+                                                                 monkeypatch):
+    begun, begin = [], tg_training.Reservoir.begin
+    monkeypatch.setattr(tg_training.Reservoir, 'begin', lambda reservoir, *args: (
+        begun.append(args), begin(reservoir, *args)))
+    config = _config(fresh=0.5)
+    config['fusion']['steps'] = 0
+    tg_training.train(config, tmp_path / 'run', pair_root, guidance)
+    config['restoration']['steps'] = 3
+    tg_training.train(config, tmp_path / 'run', pair_root, guidance, resume=True)
+    assert begun == [(64, 0.0), (64, 1.0)]
