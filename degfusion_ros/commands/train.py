@@ -26,14 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, and print the path of the result."""
-    from degfusion_ros.learning import fusion_training, guidance_training, tg_training
+    from degfusion_ros.learning import fusion_training, guidance_training, settings, tg_training
     from degfusion_ros.learning.loop import TrainingError
     try:
         config = yaml.safe_load(args.config.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise TrainingError(f'{args.config}: not YAML ({error})') from error
-    if not isinstance(config, dict):
-        raise TrainingError(f'{args.config}: not a table of settings; see config/train')
+    settings.check(config, args.stage, args.config)
     if args.stage == 'guidance':
         done = guidance_training.train(config, args.output, args.data, args.resume)
     else:
