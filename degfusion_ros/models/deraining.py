@@ -18,7 +18,7 @@ from degfusion_ros.models.network import Sum, unit
 from degfusion_ros.models.packing import Image, pack, pixels
 
 WIDTHS = 40, 64, 96, 96
-SHARE = 0.9         # of the restored image; two that err in ways of their own err less together
+SHARE = 0.95        # of the restored image; two that err in ways of their own err less together
 HALF = 2                            # pixels a side of what becomes channels
 _RAIN = VISIBLE_LABELS.index('rain')
 _LEAST = 0.06                       # severity up to which it is dry
