@@ -63,9 +63,14 @@ def test_a_walk_through_all_transitions_leaves_no_thread_and_no_memory_behind(st
         return done
 
     walk(WALK // 3)
-    before, kb = left_over(node), resident_kb()
-    done = walk(WALK)
-    assert left_over(node) == before
-    grown = resident_kb() - kb
-    print(f'\n{done} of {WALK} transitions done, {len(before[0])} threads, {grown:+d} KB')
-    assert done >= 100 and grown < 5000
+    before = left_over(node)
+    for _ in range(2):      # a leak grows in every walk, an allocator's leftovers of other tests once
+        kb = resident_kb()
+        done = walk(WALK)
+        assert left_over(node) == before
+        grown = resident_kb() - kb
+        print(f'\n{done} of {WALK} transitions done, {len(before[0])} threads, {grown:+d} KB')
+        assert done >= 100
+        if grown < 5000:
+            break
+    assert grown < 5000
