@@ -64,7 +64,7 @@ def test_a_walk_through_all_transitions_leaves_no_thread_and_no_memory_behind(st
 
     walk(WALK // 3)
     before = left_over(node)
-    for _ in range(2):      # a leak grows in every walk, an allocator's leftovers of other tests once
+    for _ in range(2):      # a leak grows in every walk, what other tests left the allocator once
         kb = resident_kb()
         done = walk(WALK)
         assert left_over(node) == before
