@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replay a bag through the fusion node: ros2 launch degfusion_ros replay.launch.py bag:=BAG."""
 
-from launch import LaunchDescription
+import os
+
+from launch import LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
     IncludeLaunchDescription,
+    OpaqueFunction,
+    SetLaunchConfiguration,
     Shutdown,
 )
 from launch.conditions import IfCondition
@@ -52,7 +56,16 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([
         *(DeclareLaunchArgument(name, default_value=default, description=description)
           for name, default, description in ARGUMENTS),
+        OpaqueFunction(function=find_bag),
         node,
         wait,
         view,
     ])
+
+
+def find_bag(context: LaunchContext) -> list[SetLaunchConfiguration]:
+    """Resolve the ~ that the shell leaves behind :=; RuntimeError if there is no such bag."""
+    bag = os.path.expanduser(LaunchConfiguration('bag').perform(context))
+    if not os.path.exists(bag):
+        raise RuntimeError(f'bag:={bag}: no such file or folder: check the path')
+    return [SetLaunchConfiguration('bag', bag)]

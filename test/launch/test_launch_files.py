@@ -21,6 +21,7 @@ FUSION = {'params_file', 'namespace', 'use_sim_time', 'autostart', 'log_level',
           'visible_topic', 'thermal_topic', 'visible_camera_info', 'thermal_camera_info',
           'registration_file', 'model_name', 'visible_transport', 'thermal_transport'}
 REPLAY = {'bag', 'rate', 'view'}
+REPLAYED = ('replay.launch.py', {'bag': str(ROOT)})
 
 
 class Recorded:
@@ -46,9 +47,13 @@ class Recorder(ModuleType):
 
 @pytest.fixture
 def described(request, monkeypatch):
+    file, given = request.param if isinstance(request.param, tuple) else (request.param, {})
+    return describe(monkeypatch, file, given)
+
+
+def describe(monkeypatch, file, given):
     """Run a launch file without launch, which pip does not have; return what it made."""
     Recorded.made.clear()
-    file, given = request.param if isinstance(request.param, tuple) else (request.param, {})
     Recorded.given = given
     with monkeypatch.context() as patch:
         for name in ('launch', 'launch.actions', 'launch.conditions', 'launch.substitutions',
@@ -70,7 +75,7 @@ def of(made: list, kind: str) -> list:
 
 @pytest.mark.parametrize(('described', 'expected', 'included'), [
     ('fusion.launch.py', FUSION, set()),
-    ('replay.launch.py', REPLAY, FUSION),
+    (REPLAYED, REPLAY, FUSION),
 ], indirect=['described'])
 def test_every_argument_is_declared_described_and_used(described, expected, included):
     declared = of(described, 'DeclareLaunchArgument')
@@ -80,7 +85,7 @@ def test_every_argument_is_declared_described_and_used(described, expected, incl
     assert all(argument.kwargs['description'].endswith('.') for argument in declared)
 
 
-@pytest.mark.parametrize('described', ['fusion.launch.py', 'replay.launch.py'], indirect=True)
+@pytest.mark.parametrize('described', ['fusion.launch.py', REPLAYED], indirect=True)
 def test_every_file_named_is_in_the_repository(described):
     values = [value for thing in described
               for value in (*thing.args, *thing.kwargs.values()) if isinstance(value, list)]
@@ -150,13 +155,33 @@ def test_the_node_subscribes_to_what_is_remapped(described, monkeypatch):
         context.try_shutdown()
 
 
-@pytest.mark.parametrize('described', ['replay.launch.py'], indirect=True)
+@pytest.mark.parametrize('described', [REPLAYED], indirect=True)
 def test_replay_runs_on_the_clock_of_the_bag(described):
     include, = of(described, 'IncludeLaunchDescription')
     assert dict(include.kwargs['launch_arguments'])['use_sim_time'] == 'true'
     play, = (thing for thing in of(described, 'ExecuteProcess')
              if thing.kwargs['cmd'][:3] == ['ros2', 'bag', 'play'])
     assert '--clock' in play.kwargs['cmd']
+
+
+def test_a_home_left_by_the_shell_is_found_in_the_bags_path(monkeypatch, tmp_path):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'drive').mkdir()
+    made = describe(monkeypatch, 'replay.launch.py', {'bag': '~/drive'})
+    resolved, = of(made, 'SetLaunchConfiguration')
+    assert resolved.args == ('bag', str(tmp_path / 'drive'))
+
+
+@pytest.mark.parametrize('bag', ['~/absent', ''])
+def test_a_bag_that_is_not_there_ends_the_launch_before_anything_starts(monkeypatch, tmp_path, bag):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    with pytest.raises(RuntimeError) as error:
+        describe(monkeypatch, 'replay.launch.py', {'bag': bag})
+    path = bag.replace('~', str(tmp_path))
+    assert str(error.value) == f'bag:={path}: no such file or folder: check the path'
+    description, = of(Recorded.made, 'LaunchDescription')
+    kinds = [type(action).__name__ for action in description.args[0]]
+    assert kinds[:kinds.index('OpaqueFunction')] == ['DeclareLaunchArgument'] * len(REPLAY)
 
 
 # launch comes with ROS 2, not with pip, and the folder launch/ is no such module.
