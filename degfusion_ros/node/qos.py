@@ -20,24 +20,27 @@ def mismatches(node: Node) -> list[str]:
     Looked up anew each time: what has been put right is gone.
     """
     found = []
-    for subscription in node.subscriptions:
-        topic = subscription.topic_name
+    for topic in dict.fromkeys(subscription.topic_name for subscription in node.subscriptions):
         own = _own(node, node.get_subscriptions_info_by_topic(topic))
-        for other in node.get_publishers_info_by_topic(topic) if own else ():
-            found += _about_type(own, other, topic)
-            found += _about_qos(other, own, topic, incoming=True)
-    for publisher in node.publishers:
-        topic = publisher.topic_name
+        for other in node.get_publishers_info_by_topic(topic):
+            found += _least([_about_type(mine, other, topic)
+                             + _about_qos(other, mine, topic, incoming=True) for mine in own])
+    for topic in dict.fromkeys(publisher.topic_name for publisher in node.publishers):
         own = _own(node, node.get_publishers_info_by_topic(topic))
-        for other in node.get_subscriptions_info_by_topic(topic) if own else ():
-            found += _about_qos(own, other, topic, incoming=False)
+        for other in node.get_subscriptions_info_by_topic(topic):
+            found += _least([_about_qos(mine, other, topic, incoming=False) for mine in own])
     return list(dict.fromkeys(found))
 
 
-def _own(node: Node, endpoints: list[TopicEndpointInfo]) -> TopicEndpointInfo | None:
+def _own(node: Node, endpoints: list[TopicEndpointInfo]) -> list[TopicEndpointInfo]:
     # As the graph shows it: in a profile made here what is left to DDS reads otherwise.
     mine = (node.get_name(), node.get_namespace())
-    return next((e for e in endpoints if (e.node_name, e.node_namespace) == mine), None)
+    return [e for e in endpoints if (e.node_name, e.node_namespace) == mine]
+
+
+def _least(told: list[list[str]]) -> list[str]:
+    # A camera_info may be subscribed to twice (inputs): whom one of both hears is heard.
+    return min(told, key=len, default=[])
 
 
 def _about_type(own: TopicEndpointInfo, other: TopicEndpointInfo, topic: str) -> list[str]:

@@ -7,7 +7,9 @@ import rclpy
 from rclpy.context import Context
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rig import diagnosed, EchoFuser, LATCHED, wait_for
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from degfusion_ros.node.qos import mismatches
 
 
 def told(reports, words):
@@ -71,3 +73,20 @@ def test_a_topic_of_another_type_is_named(start, peer):
     assert f'{peer.node.get_namespace()}/driver publishes' in message
     assert 'sensor_msgs/msg/CompressedImage where sensor_msgs/msg/Image is read' in message
     assert 'set input.*.transport' in message
+
+
+def test_whom_one_of_two_subscriptions_hears_is_no_mismatch(peer):
+    topic = f'{peer.node.get_namespace()}/visible/camera_info'
+    node = rclpy.create_node('both', namespace=peer.node.get_namespace())
+    try:
+        node.create_subscription(CameraInfo, topic, print, LATCHED)  # the graph shows it first
+        plain = node.create_subscription(CameraInfo, topic, print, 5)
+        peer.node.create_publisher(CameraInfo, topic, 5)
+        wait_for(lambda: len(node.get_subscriptions_info_by_topic(topic)) == 2
+                 and node.get_publishers_info_by_topic(topic), 'all three to be known')
+        assert mismatches(node) == []
+        node.destroy_subscription(plain)
+        said, = wait_for(lambda: mismatches(node), 'what nobody hears')
+        assert 'publishes volatile where the node asks for transient local' in said
+    finally:
+        node.destroy_node()
