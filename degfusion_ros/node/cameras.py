@@ -2,6 +2,7 @@
 """What each camera is up to: it comes, is silent, frozen, sends rubbish, has a clock of its own."""
 
 from collections.abc import Callable
+import math
 import zlib
 
 import numpy as np
@@ -10,6 +11,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from degfusion_ros.imaging.encodings import FrameError
 from degfusion_ros.node.health import Health
 from degfusion_ros.node.messages import stamp_ns
+from degfusion_ros.node.parameters import TABLE
 from degfusion_ros.node.settings import Settings
 from degfusion_ros.stream.changes import Changes
 from degfusion_ros.stream.presence import other_of, Presence, STREAMS
@@ -21,6 +23,7 @@ SAMPLES = 4096  # bytes of a frame that tell it from the last: noise is in all o
 RECENT_S = 1.5  # a refusal of this age is still the reason why a stream is silent
 BLANK_S = 2.0  # pictures of one value for as long are told
 SLOW_S = 2.0  # a camera may be as slow as this and is not called silent
+MOST_WAITING = next(entry.range[1] for entry in TABLE if entry.name == 'sync.queue_size')
 
 
 class Cameras:
@@ -108,10 +111,11 @@ class Cameras:
             if seconds < 0:
                 late, seconds = 'visible', -seconds
             known = self._settings[f'sync.offset_{late}_s']
+            patience = self._patience(late, seconds)
             return (
                 f'{late} stamps lie {seconds:.3f} s further back: if its clock does, synchronise '
-                f'it or set sync.offset_{late}_s: {known + seconds:.3f}; if its frames take that '
-                f'long, set sync.wait_s: {seconds + 0.05:.2f}')
+                f'it or set sync.offset_{late}_s: {known + seconds:.3f}'
+                + (patience and f'; if its frames take that long, set {patience}'))
         if drift is not None and abs(drift) - 3 * error > self._settings['sync.drift_warn_ppm']:
             minutes = self._settings['sync.max_dt_s'] / abs(drift) * 1e6 / 60
             return (
@@ -128,6 +132,16 @@ class Cameras:
                for name, age in ages.items()},
             'clock_offset_ms': 'unknown' if offset_ns is None else f'{offset_ns / 1e6:+.1f}',
             'clock_drift_ppm': 'unknown' if drift is None else f'{drift:+.0f} +- {error:.0f}'}
+
+    def _patience(self, late: str, seconds: float) -> str:
+        """Return what lets frames wait for one of `late` so long, '' if nothing does or need be."""
+        if self._settings['sync.policy'] == 'nearest':
+            return f'sync.wait_s: {seconds + 0.05:.2f}'
+        # message_filters knows no time: the other camera's frames wait until newer ones push them
+        needed = math.ceil((seconds + 0.05) * self._health.rates[other_of(late)].hz()) + 1
+        if self._settings['sync.queue_size'] < needed <= MOST_WAITING:
+            return f'sync.queue_size: {needed}'
+        return ''
 
     def _misfit(self, name: str) -> tuple[str, str]:
         """Return as `trouble` that the reference goes on without a stream that does not fit it."""

@@ -9,6 +9,7 @@ from degfusion_ros.imaging.encodings import FrameError
 from degfusion_ros.node.cameras import Cameras
 from degfusion_ros.node.health import Health
 from degfusion_ros.node.parameters import TABLE
+from degfusion_ros.stream.timing import Rate
 
 MS = 1_000_000
 DEFAULTS = {entry.name: entry.default for entry in TABLE}
@@ -202,6 +203,25 @@ def test_clocks_apart_are_told_with_the_offset_that_cures_it(make, behind_ms, re
     play(cured, 3, behind_ms)
     assert cured.clock_trouble() == ''
     assert abs(float(cured.values(0)['clock_offset_ms'])) < 1
+
+
+@pytest.mark.parametrize('policy, behind_ms, size, remedy', [
+    ('nearest', 900, 16, '; if its frames take that long, set sync.wait_s: 0.95'),
+    ('exact', 900, 16, '; if its frames take that long, set sync.queue_size: 30'),
+    ('approximate', -900, 29, '; if its frames take that long, set sync.queue_size: 30'),
+    ('approximate', 900, 30, ''), ('exact', 40_000, 16, '')])
+def test_frames_that_take_long_are_told_what_the_policy_reads(make, policy, behind_ms, size,
+                                                              remedy):
+    cameras, health = make(sync__policy=policy, sync__queue_size=size)
+    now = 0.0
+    health.rates |= {name: Rate(clock=lambda: now) for name in ('visible', 'thermal')}
+    for number in range(91):
+        now = number / 30
+        for name in ('visible', 'thermal'):
+            health.rates[name].tick()
+    play(cameras, 3, behind_ms)
+    offset = f'offset_{"thermal" if behind_ms > 0 else "visible"}_s: {abs(behind_ms) / 1000:.3f}'
+    assert cameras.clock_trouble().endswith(offset + remedy)
 
 
 def test_a_delay_that_pairing_bridges_is_no_trouble(make):
