@@ -2,6 +2,7 @@
 """`pairing-report`: our pairing and message_filters' through the same simulated cameras."""
 
 import argparse
+from functools import partial
 import json
 import os
 from pathlib import Path
@@ -66,8 +67,7 @@ def _policies() -> tuple[dict, str]:
     missing = policies.available()
     if missing:
         return ours, missing
-    return ours | {name: lambda scenario, events, name=name: policies.through(name, events)
-                   for name in ('approximate', 'exact')}, ''
+    return ours | {name: partial(policies.through, name) for name in ('approximate', 'exact')}, ''
 
 
 def _broken(row: dict) -> str:
