@@ -69,7 +69,8 @@ def graph(network: FusionNetwork, state: object, size: tuple[int, int],
                           for side in reversed(size))
         raise EngineError(f'size {size[1]}x{size[0]}: width and height must be multiples of '
                           f'{network.multiple}; use {wanted}')
-    state = network.complete(state)
+    if not frozen:      # a constant one never comes to need what it leaves out
+        state = network.complete(state)
     with torch.inference_mode(False), torch.enable_grad():  # layers then convolve as ONNX does
         tensors = {name: tensor.detach().clone() for name, tensor in leaves(state).items()}
         images = (torch.zeros(1, *size, 3, dtype=torch.uint8), torch.zeros(1, *size))
@@ -83,10 +84,14 @@ def graph(network: FusionNetwork, state: object, size: tuple[int, int],
                 output_names=[NAMES[name] for name in outputs])
     model = onnx.load_model_from_string(file.getvalue())
     used = {name for node in model.graph.node for name in node.input}
-    kept = [i for i in model.graph.input
-            if i.name not in tensors or (i.name in used and not frozen)]
+    kept = {i.name: i for i in model.graph.input
+            if i.name not in tensors or (i.name in used and not frozen)}
+    # the exporter leaves out a camera that no output is made from
+    cameras = [onnx.helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in (
+        ('visible', onnx.TensorProto.UINT8, (1, *size, 3)),
+        ('thermal', onnx.TensorProto.FLOAT, (1, *size)))]
     del model.graph.input[:]
-    model.graph.input.extend(kept)
+    model.graph.input.extend({**{i.name: i for i in cameras}, **kept}.values())
     model.graph.initializer.extend(onnx.numpy_helper.from_array(tensor.numpy(), name)
                                    for name, tensor in tensors.items() if name in used)
     onnx.checker.check_model(model)

@@ -28,6 +28,16 @@ def test_a_judged_pair_is_exported_and_checked(tiny_model, tmp_path, pair_root, 
     assert session.get_overridable_initializers()
 
 
+@pytest.mark.parametrize('output', ['visible', 'thermal'])
+@pytest.mark.parametrize('more', [(), ('--frozen',)])
+def test_one_restored_image_takes_both_cameras_all_the_same(tiny_model, tmp_path, output, more):
+    path = tmp_path / 'net.onnx'
+    assert _export(tiny_model, path, '--outputs', output, *more) == 0
+    session = onnxruntime.InferenceSession(path)
+    assert [(i.name, i.type, i.shape) for i in session.get_inputs()] == [
+        ('visible', 'tensor(uint8)', [1, 32, 64, 3]), ('thermal', 'tensor(float)', [1, 32, 64])]
+
+
 def test_a_wrong_graph_is_not_written(tiny_model, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(export, 'TOLERANCE', -1.0)
     path = tmp_path / 'net.onnx'

@@ -78,6 +78,19 @@ def test_a_session_of_dry_frames_serves_rainy_ones(network, exported):
     assert exported._session(SIZE)[0] is session and seen[1] > 0.01
 
 
+def test_a_graph_frozen_when_dry_carries_no_deraining(network):
+    convolutions = {}
+    for rain in (0.0, 0.8):
+        vector = torch.zeros(1, 512)
+        vector[:, VISIBLE_LABELS.index('rain')] = 2 * rain
+        state = network.steer(vector, None, None, torch.float32)
+        for frozen in (True, False):
+            nodes = engine.graph(network, state, SIZE, ('visible',), frozen).graph.node
+            convolutions[rain, frozen] = [n.op_type for n in nodes].count('Conv')
+    assert len({convolutions[key] for key in ((0.8, True), (0.8, False), (0.0, False))}) == 1
+    assert convolutions[0.0, True] < convolutions[0.0, False]
+
+
 def test_bytes_and_unit_range_mean_the_same_picture(network, exported):
     visible, _ = _images(2)
     heat = torch.arange(SIZE[0] * SIZE[1]).reshape(1, 1, *SIZE).remainder(256)
