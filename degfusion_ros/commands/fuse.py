@@ -56,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
         return 2
     pairs = find_pairs(args.visible, args.thermal)
     registration = Registration.load(args.registration) if args.registration else None
-    fuser = Fuser.load(args.model, args.device, args.precision)
+    # torch's programs are kept if they give the very same picture: a pair's does not hang on how
+    # many came before
+    fuser = Fuser.load(args.model, args.device, args.precision, 'torch')
     for name in OUTPUTS:
         (args.output / name).mkdir(parents=True, exist_ok=True)
     lines, bad = [], []
@@ -82,8 +84,9 @@ def _fuse(fuser: object, stem: str, paths: tuple[Path, Path], registration: Regi
         told = fuser.refresh(visible, thermal, keep=args.smoothing)
         fusion = fuser.fuse(visible, thermal, OUTPUTS)
         stages = fuser.stages(visible, thermal) if args.debug else {}
-    except (ValueError, RuntimeError) as error:
-        print(f'fuse: {stem}: {" ".join(str(error).split())}', file=sys.stderr)
+    except (ValueError, RuntimeError, MemoryError, cv2.error) as error:
+        told = ' '.join(str(error).split()) or 'out of memory; give smaller pictures'
+        print(f'fuse: {stem}: {told}', file=sys.stderr)
         return ''
     write(args.output / 'fused' / f'{stem}.png', fusion.fused[..., ::-1])
     write(args.output / 'visible' / f'{stem}.png', fusion.visible[..., ::-1])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`fuse` on folders, and `train`'s refusals, through the real command line."""
 
+import itertools
 import json
 
 import cv2
@@ -10,10 +11,12 @@ import pytest
 
 from degfusion_ros.__main__ import main
 from degfusion_ros.commands.fuse import read_pair
+from degfusion_ros.fuser import Fuser, OUTPUTS
 from degfusion_ros.imaging.geometry import Plane
 from degfusion_ros.imaging.picture_file import PictureError
 from degfusion_ros.imaging.registration import Registration
 from degfusion_ros.imaging.registration_file import save
+from degfusion_ros.models import recorded
 
 
 def _fuse(root, output, model, *more) -> int:
@@ -74,6 +77,38 @@ def test_a_bad_pair_is_named_and_costs_no_other(pair_root, tmp_path, tiny_model,
     assert _fuse(pair_root, tmp_path / 'out', tiny_model) == 1
     assert '005.png' in ''.join(capsys.readouterr())
     assert len(list((tmp_path / 'out/fused').iterdir())) == 11
+
+
+def test_a_pair_that_finds_no_memory_costs_no_other(pair_root, tmp_path, tiny_model, capsys,
+                                                    monkeypatch):
+    errors = {3: MemoryError(), 5: cv2.error('Insufficient memory: Failed to allocate'),
+              7: RuntimeError("can't allocate memory")}
+    fuse, calls = Fuser.fuse, itertools.count()
+
+    def short(*given):
+        if (call := next(calls)) in errors:
+            raise errors[call]
+        return fuse(*given)
+    monkeypatch.setattr(Fuser, 'fuse', short)
+    assert _fuse(pair_root, tmp_path / 'out', tiny_model) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        'fuse: 003: out of memory; give smaller pictures',
+        'fuse: 005: Insufficient memory: Failed to allocate', "fuse: 007: can't allocate memory"]
+    assert len((tmp_path / 'out/degradation.jsonl').read_text().splitlines()) == 9
+
+
+def test_a_pair_makes_the_same_picture_however_many_came_before(pair_root, tmp_path, tiny_model,
+                                                                monkeypatch):
+    monkeypatch.setattr(recorded, 'MANY', 2)
+    monkeypatch.setattr('degfusion_ros.fuser.Compiler', lambda *_: pytest.fail(
+        'compiled: its frames differ from those before by roundings'))
+    for side in ('visible', 'thermal'):
+        first, *others = sorted((pair_root / 'street' / side).iterdir())
+        for path in others:
+            path.write_bytes(first.read_bytes())
+    assert _fuse(pair_root, tmp_path / 'out', tiny_model) == 0
+    for side in OUTPUTS:
+        assert len({path.read_bytes() for path in (tmp_path / 'out' / side).iterdir()}) == 1
 
 
 def test_16_bit_thermal_of_another_size_is_taken(pair_root, tmp_path, tiny_model):
