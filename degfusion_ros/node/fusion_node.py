@@ -34,6 +34,8 @@ from degfusion_ros.node.settings import Settings
 from degfusion_ros.node.transitions import refuse_wrong_transitions
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+# One that comes back after a crash, and that nobody brings to work, must not look healthy.
+IDLE = {'unconfigured': 'configure and activate it', 'inactive': 'activate it'}
 
 
 class FusionNode(LifecycleNode):
@@ -222,6 +224,8 @@ class FusionNode(LifecycleNode):
         age, troubles = None, mismatches(self)
         if state.startswith('cannot'):
             level = DiagnosticStatus.ERROR
+        elif state in IDLE:
+            level, state = DiagnosticStatus.WARN, f'{state}, not fusing: {IDLE[state]}'
         if self._running is not None:
             age = self._running.judge.age_s()
             level, state = self._active_state()

@@ -160,6 +160,16 @@ def test_loading_is_reported_while_it_lasts(start, peer):
     wait_for(lambda: diagnosed(reports)['message'].startswith('waiting'), 'the start')
 
 
+def test_a_node_that_nobody_has_brought_to_work_is_a_warning(start, peer):
+    reports = peer.listen_first('/diagnostics', DiagnosticArray)
+    start(EchoFuser(), autostart=False)
+    wait_for(lambda: diagnosed(reports).get('level') == b'\x01', 'a warning')
+    assert diagnosed(reports)['message'] == 'unconfigured, not fusing: configure and activate it'
+    assert change(peer, 'configure')
+    wait_for(lambda: diagnosed(reports)['message'] == 'inactive, not fusing: activate it', 'state')
+    assert diagnosed(reports)['level'] == b'\x01'
+
+
 def test_a_model_that_fails_later_can_be_replaced(start, peer):
     answers = [FuserError('not this one'), EchoFuser()]
 
