@@ -25,8 +25,9 @@ SHARE = FindPackageShare('degfusion_ros')
 ARGUMENTS = (
     ('pairs', None, 'YAML file, or YAML, that lists the pairs: see config/pairs.yaml.'),
     ('params_file', [SHARE, '/config/fusion.yaml'], 'Node parameters of pairs without their own.'),
-    ('use_sim_time', 'false', 'Take the time from /clock, as when replaying a bag.'),
-    ('autostart', 'true', 'Configure and activate the nodes at once.'),
+    ('use_sim_time', '', "true: time from /clock, as when replaying a bag; empty: params_file's."),
+    ('autostart', 'true', 'Configure and activate the nodes at once; overrides params_file.'),
+    ('respawn', 'true', 'Start a node again when it dies.'),
     ('log_level', 'info', 'debug, info, warn, error or fatal.'),
 )
 NEEDED = ('namespace', 'visible_topic', 'thermal_topic')

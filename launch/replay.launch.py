@@ -26,11 +26,21 @@ ARGUMENTS = (
 )
 
 # Loading and warming up take seconds: a bag started at once would lose its beginning. The node is
-# asked for its state, since a transition event is lost while discovery still goes on.
+# asked for its state, since a transition event is lost while discovery still goes on; a question
+# that is not answered, as by a node that dies meanwhile, is put again.
+PATIENCE_S = 120
 UNTIL_ACTIVE = """
 node=$(echo "/$1/fusion_node" | tr -s /)
-until [[ $(ros2 lifecycle get --no-daemon "$node" 2>&1) == active* ]]; do sleep 0.5; done
+echo "the bag waits for $node to become active, at most $2 s"
+until [[ $(timeout 10 ros2 lifecycle get --no-daemon "$node" 2>&1) == active* ]]; do
+    (( SECONDS < $2 )) || {
+        echo "$node is not active after $2 s: its error above, or /diagnostics, says why" >&2
+        exit 1
+    }
+    sleep 0.5
+done
 """
+PICTURES = ('fused', 'visible_restored', 'thermal_restored', 'mosaic')  # of config/fusion.rviz
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -46,12 +56,11 @@ def generate_launch_description() -> LaunchDescription:
         on_exit=Shutdown(reason='the bag has ended'),
     )
     wait = ExecuteProcess(
-        cmd=['bash', '-c', UNTIL_ACTIVE, 'until_active', LaunchConfiguration('namespace')],
-        on_exit=play,
-    )
-    view = ExecuteProcess(
-        cmd=['rviz2', '-d', [SHARE, '/config/fusion.rviz']],
-        condition=IfCondition(LaunchConfiguration('view')),
+        cmd=['bash', '-c', UNTIL_ACTIVE, 'until_active', LaunchConfiguration('namespace'),
+             str(PATIENCE_S)],
+        output='screen',
+        on_exit=lambda event, _: [
+            Shutdown(reason='the node did not become active') if event.returncode else play],
     )
     return LaunchDescription([
         *(DeclareLaunchArgument(name, default_value=default, description=description)
@@ -59,7 +68,7 @@ def generate_launch_description() -> LaunchDescription:
         OpaqueFunction(function=find_bag),
         node,
         wait,
-        view,
+        OpaqueFunction(function=view),
     ])
 
 
@@ -69,3 +78,14 @@ def find_bag(context: LaunchContext) -> list[SetLaunchConfiguration]:
     if not os.path.exists(bag):
         raise RuntimeError(f'bag:={bag}: no such file or folder: check the path')
     return [SetLaunchConfiguration('bag', bag)]
+
+
+def view(context: LaunchContext) -> list[ExecuteProcess]:
+    """Describe rviz2, its topics in the node's namespace."""
+    space = LaunchConfiguration('namespace').perform(context).strip('/')
+    node = f'/{space}/fusion_node' if space else '/fusion_node'
+    remaps = [word for name in PICTURES if space
+              for word in ('-r', f'/fusion_node/{name}/image:={node}/{name}/image')]
+    return [ExecuteProcess(
+        cmd=['rviz2', '-d', [SHARE, '/config/fusion.rviz'], '--ros-args', *remaps],
+        condition=IfCondition(LaunchConfiguration('view')))]

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The launch files hold to the arguments, parameters, topics and files there are."""
 
-import importlib.util
 import os
-from pathlib import Path
-import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
+from launched import describe, LAUNCH, of, REPLAY, REPLAYED, ROOT
 import pytest
 import rclpy
 from rclpy.context import Context
@@ -15,62 +13,9 @@ import yaml
 from degfusion_ros.node.fusion_node import FusionNode
 from degfusion_ros.node.parameters import TABLE
 
-ROOT = Path(__file__).resolve().parents[2]
-LAUNCH = ROOT / 'launch'
-FUSION = {'params_file', 'namespace', 'use_sim_time', 'autostart', 'log_level',
+FUSION = {'params_file', 'namespace', 'use_sim_time', 'autostart', 'respawn', 'log_level',
           'visible_topic', 'thermal_topic', 'visible_camera_info', 'thermal_camera_info',
           'registration_file', 'model_name', 'visible_transport', 'thermal_transport'}
-REPLAY = {'bag', 'rate', 'view'}
-REPLAYED = ('replay.launch.py', {'bag': str(ROOT)})
-
-
-class Recorded:
-    """Stands for any class of launch: keeps what it was given."""
-
-    made: list = []
-    given: dict[str, str] = {}  # launch configurations
-
-    def __init__(self, *args, **kwargs):
-        self.args, self.kwargs = args, kwargs
-        Recorded.made.append(self)
-
-    def perform(self, context):
-        return Recorded.given.get(self.args[0], '')
-
-
-class Recorder(ModuleType):
-    def __getattr__(self, name):
-        if name.startswith('__'):
-            raise AttributeError(name)
-        return type(name, (Recorded,), {})
-
-
-@pytest.fixture
-def described(request, monkeypatch):
-    file, given = request.param if isinstance(request.param, tuple) else (request.param, {})
-    return describe(monkeypatch, file, given)
-
-
-def describe(monkeypatch, file, given):
-    """Run a launch file without launch, which pip does not have; return what it made."""
-    Recorded.made.clear()
-    Recorded.given = given
-    with monkeypatch.context() as patch:
-        for name in ('launch', 'launch.actions', 'launch.conditions', 'launch.substitutions',
-                     'launch.launch_description_sources', 'launch_ros', 'launch_ros.actions',
-                     'launch_ros.parameter_descriptions', 'launch_ros.substitutions'):
-            patch.setitem(sys.modules, name, Recorder(name))
-        spec = importlib.util.spec_from_file_location('described', LAUNCH / file)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        module.generate_launch_description()
-        for opaque in of(Recorded.made, 'OpaqueFunction'):
-            opaque.kwargs['function'](None)
-    return list(Recorded.made)
-
-
-def of(made: list, kind: str) -> list:
-    return [thing for thing in made if type(thing).__name__ == kind]
 
 
 @pytest.mark.parametrize(('described', 'expected', 'included'), [
@@ -100,7 +45,7 @@ def test_parameters_it_sets_are_parameters_of_the_node(described):
     node, = of(described, 'LifecycleNode')
     known = yaml.safe_load((ROOT / 'config/fusion.yaml').read_text())['/**']['ros__parameters']
     _, given = node.kwargs['parameters']
-    assert set(given) - {'use_sim_time'} == {'autostart'}
+    assert set(given) == {'autostart'}
     assert 'autostart' in known
     assert (ROOT / 'scripts' / node.kwargs['executable']).is_file()
     assert node.kwargs['respawn'] is True and node.kwargs['respawn_delay'] > 0
@@ -111,7 +56,7 @@ GIVEN = {'params_file': '~/mine.yaml', 'registration_file': '~/registration.yaml
 
 
 @pytest.mark.parametrize('described', [('fusion.launch.py', GIVEN)], indirect=True)
-def test_what_is_given_goes_before_the_parameter_file_and_nothing_else_does(described):
+def test_what_is_given_overrides_the_parameter_file_and_nothing_else_does(described):
     node, = of(described, 'LifecycleNode')
     file, given = node.kwargs['parameters']
     assert file == os.path.expanduser('~/mine.yaml') != '~/mine.yaml'
@@ -121,8 +66,44 @@ def test_what_is_given_goes_before_the_parameter_file_and_nothing_else_does(desc
                       'model.name': 'tg_ecnet', 'input.thermal.transport': 'compressed'}
 
 
-@pytest.mark.parametrize('described', [('fusion.launch.py', dict.fromkeys(FUSION, 'x'))],
+@pytest.mark.parametrize('described', [('fusion.launch.py', {'use_sim_time': 'true'})],
                          indirect=True)
+def test_the_clock_is_the_parameter_files_unless_it_is_given(described):
+    node, = of(described, 'LifecycleNode')
+    value = node.kwargs['parameters'][1]['use_sim_time']
+    assert value.args[0].args == ('use_sim_time',) and value.kwargs['value_type'] is bool
+
+
+@pytest.mark.parametrize('described', [('fusion.launch.py', {'respawn': 'False'})], indirect=True)
+def test_a_node_that_dies_can_be_left_dead(described):
+    node, = of(described, 'LifecycleNode')
+    assert node.kwargs['respawn'] is False
+
+
+def test_a_respawn_that_is_neither_true_nor_false_is_told(monkeypatch):
+    with pytest.raises(RuntimeError, match='respawn:=twice: must be true or false'):
+        describe(monkeypatch, 'fusion.launch.py', {'respawn': 'twice'})
+
+
+OLDER, NEWER = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
+TRANSPORTS = {'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA'}
+
+
+@pytest.mark.parametrize(('environment', 'profile'), [
+    ({}, '/config/fastdds.xml'), ({NEWER: '/mine.xml'}, '/mine.xml'),
+    ({OLDER: '/mine.xml', **TRANSPORTS}, '/mine.xml'), (TRANSPORTS, None)])
+def test_the_profile_stays_out_where_transports_or_another_are_chosen(
+        monkeypatch, environment, profile):
+    made = describe(monkeypatch, 'fusion.launch.py', environment)
+    values = [action.args[1] for action in of(made, 'SetEnvironmentVariable')]
+    values = [value[1] if isinstance(value, list) else value for value in values]
+    assert values == [profile] * 2 * (profile is not None)
+    told = [action.kwargs['msg'] for action in of(made, 'LogInfo')]
+    assert ['LARGE_DATA' in words for words in told] == [True] * (profile is None)
+
+
+@pytest.mark.parametrize('described', [
+    ('fusion.launch.py', dict.fromkeys(FUSION, 'x') | {'respawn': 'true'})], indirect=True)
 def test_all_that_it_may_set_are_parameters_of_the_node(described):
     node, = of(described, 'LifecycleNode')
     names = {entry.name for entry in TABLE}
@@ -155,35 +136,6 @@ def test_the_node_subscribes_to_what_is_remapped(described, monkeypatch):
         context.try_shutdown()
 
 
-@pytest.mark.parametrize('described', [REPLAYED], indirect=True)
-def test_replay_runs_on_the_clock_of_the_bag(described):
-    include, = of(described, 'IncludeLaunchDescription')
-    assert dict(include.kwargs['launch_arguments'])['use_sim_time'] == 'true'
-    play, = (thing for thing in of(described, 'ExecuteProcess')
-             if thing.kwargs['cmd'][:3] == ['ros2', 'bag', 'play'])
-    assert '--clock' in play.kwargs['cmd']
-
-
-def test_a_home_left_by_the_shell_is_found_in_the_bags_path(monkeypatch, tmp_path):
-    monkeypatch.setenv('HOME', str(tmp_path))
-    (tmp_path / 'drive').mkdir()
-    made = describe(monkeypatch, 'replay.launch.py', {'bag': '~/drive'})
-    resolved, = of(made, 'SetLaunchConfiguration')
-    assert resolved.args == ('bag', str(tmp_path / 'drive'))
-
-
-@pytest.mark.parametrize('bag', ['~/absent', ''])
-def test_a_bag_that_is_not_there_ends_the_launch_before_anything_starts(monkeypatch, tmp_path, bag):
-    monkeypatch.setenv('HOME', str(tmp_path))
-    with pytest.raises(RuntimeError) as error:
-        describe(monkeypatch, 'replay.launch.py', {'bag': bag})
-    path = bag.replace('~', str(tmp_path))
-    assert str(error.value) == f'bag:={path}: no such file or folder: check the path'
-    description, = of(Recorded.made, 'LaunchDescription')
-    kinds = [type(action).__name__ for action in description.args[0]]
-    assert kinds[:kinds.index('OpaqueFunction')] == ['DeclareLaunchArgument'] * len(REPLAY)
-
-
 # launch comes with ROS 2, not with pip, and the folder launch/ is no such module.
 REASON = 'needs launch_ros'
 
@@ -211,3 +163,15 @@ def test_real_launch_finds_the_camera_info_beside_the_image(image, expected):
     context.launch_configurations['visible_camera_info'] = '/calibration/rgb'
     remapped = {topic: new.perform(context) for topic, new in module.camera('visible')}
     assert remapped == {'visible/image_raw': image, 'visible/camera_info': '/calibration/rgb'}
+
+
+def test_real_launch_takes_all_that_may_be_given():
+    pytest.importorskip('launch_ros.actions', reason=REASON)
+    from launch import LaunchContext
+    from launch.launch_description_sources import load_python_launch_file_as_module
+    module = load_python_launch_file_as_module(str(LAUNCH / 'fusion.launch.py'))
+    context = LaunchContext()
+    context.launch_configurations.update(
+        {name: 'true' for name, *_ in module.ARGUMENTS} | {'params_file': '/mine.yaml'})
+    node, = module.start(context)
+    assert node.node_package == 'degfusion_ros'

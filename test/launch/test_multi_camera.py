@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / 'launch' / 'multi_camera.launch.py'
-SHARED = {'params_file', 'use_sim_time', 'autostart', 'log_level'}
+SHARED = {'params_file', 'use_sim_time', 'autostart', 'respawn', 'log_level'}
 
 
 class Recorded:
