@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: exit codes, one-line errors, and imports only of what is asked for."""
 
+import argparse
+import importlib
 import os
+import re
 import subprocess
 import sys
 
@@ -100,3 +103,12 @@ def fail_with(error, monkeypatch):
         add_arguments = staticmethod(lambda parser: None)
     Command.run = staticmethod(run)
     monkeypatch.setattr(cli.importlib, 'import_module', lambda name: Command)
+
+
+def test_what_two_commands_share_has_the_same_names_in_both():
+    for module, names in (('fuse_bag', {'--params', '--params-file', '--max-dt', '--max-dt-s'}),
+                          ('demo', {'--params', '--params-file'}),
+                          ('calibrate', {'--max-dt', '--max-dt-s'})):
+        parser = argparse.ArgumentParser()
+        importlib.import_module(f'degfusion_ros.commands.{module}').add_arguments(parser)
+        assert names <= set(re.findall(r'--[\w-]+', parser.format_help())), module

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--frames', type=int, default=30, help='pairs to use at most, spread evenly (30)')
     add('--thermal-crop', type=int, nargs=2, default=(0, 0), metavar=('TOP', 'BOTTOM'),
         help='telemetry rows, as thermal.crop_top_px and thermal.crop_bottom_px')
-    add('--max-dt-s', type=float, default=0.03, help='stamps of a pair in a bag (0.03)')
+    add('--max-dt-s', '--max-dt', type=float, default=0.03, help='stamps of a pair in a bag (0.03)')
 
 
 def run(args: argparse.Namespace) -> int:

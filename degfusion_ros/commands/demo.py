@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='times the recorded speed (default: %(default)s)')
     parser.add_argument('--model', default='dgmoe', help='shipped name or .safetensors path')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
-    parser.add_argument('--params-file', type=Path, help='YAML of further node parameters')
+    parser.add_argument('--params-file', '--params', type=Path,
+                        help='YAML of further node parameters')
 
 
 def run(args: argparse.Namespace) -> int:

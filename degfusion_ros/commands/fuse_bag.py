@@ -31,11 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='images to add (default: all)')
     parser.add_argument('--name', default='fusion_node', type=lambda text: text.strip('/'),
                         help='namespace of what is added (default: %(default)s)')
-    parser.add_argument('--params', type=Path, metavar='FILE',
-                        help="the node's parameter file; the options below go before it")
+    parser.add_argument('--params', '--params-file', type=Path, metavar='FILE',
+                        help="the node's parameter file; the options below override it")
     parser.add_argument('--registration', type=Path, metavar='FILE',
                         help="calibrate's; without it thermal is resized to visible")
-    parser.add_argument('--max-dt', type=_number(0, 5), metavar='S',
+    parser.add_argument('--max-dt', '--max-dt-s', type=_number(0, 5), metavar='S',
                         help='stamps further apart are never a pair (default: 0.05 s)')
     parser.add_argument('--refresh', type=_number(0, 1e6), metavar='S',
                         help="the bag's time between two judgements (default: 0.5 s)")

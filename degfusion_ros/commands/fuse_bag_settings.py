@@ -10,7 +10,7 @@ import yaml
 from degfusion_ros.node.parameters import Entry, TABLE
 
 ENTRIES = {entry.name: entry for entry in TABLE}
-# the command's option -> the parameter that it goes before
+# the command's option -> the parameter that it overrides
 OPTIONS = {'max_dt': 'sync.max_dt_s', 'smoothing': 'degradation.smoothing',
            'registration': 'registration.file', 'model': 'model.name',
            'device': 'model.device', 'precision': 'model.precision'}
