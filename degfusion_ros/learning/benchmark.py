@@ -83,16 +83,12 @@ class Candidate:
         """
         Count the arithmetic of a frame; None without any in torch's sight.
 
-        Only when asked: a compiled engine's is counted in a second network, and peak memory is to
-        be read without that one.
+        A program of a frame may be out of its sight, so a second network is counted, never warmed
+        up. Only when asked: peak memory is to be read without that one.
         """
         self._set_threads()
-        if self.spec.engine in ('openvino', 'onnxruntime'):     # out of torch's sight, but the same
-            spec = Spec(self.spec.model, self.spec.size, self.spec.form, 'torch', 'float32',
-                        self.spec.outputs)
-            fuse = _fuse(spec, self._device, self._pair)
-            return gflop(lambda: fuse(*self._pair))
-        return gflop(lambda: self._fuse(*self._pair))
+        fuse = _counted(self.spec, self._device, self._pair) if self.spec.form else self._fuse
+        return gflop(lambda: fuse(*self._pair))
 
 
 def measure(candidates: list[Candidate], peaks: dict[tuple[str, int], Peak], frames: int,
@@ -148,4 +144,17 @@ def _fuse(spec: Spec, device: str, frames: tuple[np.ndarray, np.ndarray]) -> Cal
         fuser = Fuser(network, guidance, spec.model, device, spec.precision)
     fuser.refresh(*frames)
     fuser.warm_up(*frames[1].shape)
+    return lambda visible, thermal: fuser.fuse(visible, thermal, spec.outputs)
+
+
+def _counted(spec: Spec, device: str, frames: tuple[np.ndarray, np.ndarray]) -> Callable:
+    """Return the spec's frame as torch computes it, operator by operator."""
+    network, guidance = checkpoint.load(find_model(spec.model))
+    precision = spec.precision if spec.engine == 'torch' else 'float32'
+    network = in_form(network, spec.form, getattr(torch, precision))
+    if spec.engine == 'onnxruntime':    # its graph derains, should it come to rain
+        decide = network.decide
+        network.decide = lambda *given: network.complete(decide(*given))
+    fuser = Fuser(network, guidance, spec.model, device, precision)
+    fuser.refresh(*frames)
     return lambda visible, thermal: fuser.fuse(visible, thermal, spec.outputs)
