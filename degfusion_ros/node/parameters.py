@@ -80,7 +80,9 @@ def _is_list(value: object) -> bool:
 
 
 TABLE = (
-    Entry('autostart', False, 'Configure and activate without being asked.', change=START),
+    Entry('autostart', False,
+          "Configure and activate without being asked; the launch files' argument of this name "
+          '(true) overrides it.', change=START),
 
     Entry('model.name', 'dgmoe', 'A shipped model, or the path of a .safetensors file.'),
     Entry('model.device', 'auto', 'Where it runs; auto takes the GPU where there is one.',
@@ -147,11 +149,13 @@ TABLE = (
 
     Entry('thermal.window', [0.0, 0.0],
           'Raw values (counts, kelvin or Celsius) that become black and white; '
-          'twice the same: by percentile.',
+          'twice the same: by percentile, 8 bit as it is.',
           (-1e6, 1e6), change=ANY),
-    Entry('thermal.percentile', [1.0, 99.0], 'Percentiles that become black and white.',
+    Entry('thermal.percentile', [1.0, 99.0],
+          'Percentiles that become black and white, of 16 bit and float frames.',
           (0.0, 100.0), '%', change=ANY, apart=True),
-    Entry('thermal.smoothing', 0.9, 'Share of the last window kept in the next: against flicker.',
+    Entry('thermal.smoothing', 0.9,
+          "Share of the percentiles' last window kept in the next: against flicker.",
           (0.0, 0.999), change=ANY),
     Entry('thermal.crop_top_px', 0, 'Telemetry rows to cut off the top.',
           (0, 1000), 'rows', change=ANY),
@@ -179,11 +183,13 @@ TABLE = (
     Entry('output.colour', 'rgb8', 'Encoding of the fused image.',
           choices=('rgb8', 'bgr8', 'mono8'), change=ANY),
 
-    Entry('input.visible.transport', 'raw', 'compressed takes <topic>/compressed.',
+    Entry('input.visible.transport', 'raw',
+          'compressed subscribes to <topic>/compressed; topic: the name without that.',
           choices=('raw', 'compressed')),
     Entry('input.visible.encoding', 'auto', 'What a frame holds if its own encoding is wrong.',
           choices=('auto', *VISIBLE_ENCODINGS), change=ANY),
-    Entry('input.thermal.transport', 'raw', 'compressed takes <topic>/compressed.',
+    Entry('input.thermal.transport', 'raw',
+          'compressed subscribes to <topic>/compressed; topic: the name without that.',
           choices=('raw', 'compressed')),
     Entry('input.thermal.encoding', 'auto', 'What a frame holds if its own encoding is wrong.',
           choices=('auto', *THERMAL_ENCODINGS), change=ANY),
