@@ -2,6 +2,7 @@
 """A recorded frame on a GPU: a CUDA graph over buffers that stay where they are."""
 
 from collections.abc import Callable
+import threading
 
 import torch
 
@@ -23,16 +24,18 @@ class Static:
         self._buffers = [x.clone() for x in inputs]
         self._images, self._state = images, inputs[images:]
         self._replay, self._outputs = capture(self._buffers)
+        self._running = threading.Lock()
 
     def __call__(self, *inputs: torch.Tensor) -> Tensors:
         """Return the program's outputs for these inputs, as tensors of their own."""
         state = inputs[self._images:]
-        swapped = any(new is not old for new, old in zip(state, self._state))
-        for buffer, x in zip(self._buffers, inputs if swapped else inputs[:self._images]):
-            buffer.copy_(x)
-        self._state = state
-        self._replay()
-        return tuple(x.clone() for x in self._outputs)
+        with self._running:     # one set of buffers
+            swapped = any(new is not old for new, old in zip(state, self._state))
+            for buffer, x in zip(self._buffers, inputs if swapped else inputs[:self._images]):
+                buffer.copy_(x)
+            self._state = state
+            self._replay()
+            return tuple(x.clone() for x in self._outputs)
 
 
 def cuda_graph(function: Callable[..., Tensors]) -> Capture:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixed buffers behave as a function; a CUDA graph is one where there is CUDA."""
 
+import threading
+
 import pytest
 import torch
 
@@ -48,6 +50,34 @@ def test_what_steers_is_copied_only_when_it_is_another(monkeypatch):
     assert len(copied) == 2
     program(*given[:2], torch.rand(2, 2), given[3])
     assert len(copied) == 2 + 4
+
+
+def test_two_threads_do_not_mix_their_frames():
+    inside, second = threading.Event(), threading.Event()
+    given = [torch.full((2, 2), float(i)) for i in range(4)]
+
+    def capture(buffers):
+        outputs = tuple(x.clone() for x in buffers[:2])
+
+        def replay():
+            if not inside.is_set():     # the first frame meets another half way through
+                inside.set()
+                second.wait(0.5)        # which must wait its turn
+            for out, new in zip(outputs, _function(*buffers)):
+                out.copy_(new)
+            second.set()
+        return replay, outputs
+    program, made = Static(capture, tuple(given)), {}
+
+    def fuse(name, *images):
+        made[name] = program(*images, *given[2:])
+    first = threading.Thread(target=fuse, args=('first', *given[:2]))
+    first.start()
+    assert inside.wait(10)
+    fuse('second', given[1], given[0])
+    first.join()
+    for name, images in (('first', given[:2]), ('second', (given[1], given[0]))):
+        torch.testing.assert_close(made[name], _function(*images, *given[2:]))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA')
