@@ -21,6 +21,7 @@ from torch.utils import _pytree as pytree
 
 from degfusion_ros.models.guidance import VECTOR_SIZE
 from degfusion_ros.models.network import FusionNetwork, Outputs
+from degfusion_ros.models.recorded import KEPT
 
 OPSET = 17
 NAMES = {'fused': 'fused', 'visible': 'visible_restored', 'thermal': 'thermal_restored'}
@@ -115,7 +116,8 @@ class OnnxNetwork(FusionNetwork):
     """
     A network whose frames ONNX Runtime computes; steered and called as any fusion network.
 
-    Graph and session are built for every image size, at its first frame: seconds.
+    Graph and session are built for every image size, at its first frame: seconds. Of as many sizes
+    as `Recorded` keeps programs; the oldest gives way.
     """
 
     recordable = False
@@ -126,6 +128,7 @@ class OnnxNetwork(FusionNetwork):
         self.multiple, self.config = network.multiple, network.config
         self._start: Callable[[bytes], object] = lambda model: start(model, providers, threads)
         self._runtime, _ = _runtime(providers)
+        _needed('onnx')     # now, and not at the first frame
         self._sessions: dict[tuple[int, int], tuple[object, list[str]]] = {}
 
     def gate(self, vector: torch.Tensor, visible: torch.Tensor | None,
@@ -158,12 +161,15 @@ class OnnxNetwork(FusionNetwork):
             np.ascontiguousarray(tensor.numpy(force=True)))
 
     def _session(self, size: tuple[int, int]) -> tuple[object, list[str]]:
-        if size not in self._sessions:
+        found = self._sessions.get(size)
+        if found is None:
             neutral = self.network.steer(torch.zeros(1, VECTOR_SIZE), None, None, torch.float32)
             session = self._start(graph(self.network, neutral, size).SerializeToString())
-            steered = [i.name for i in session.get_overridable_initializers()]
-            self._sessions[size] = session, steered
-        return self._sessions[size]
+            found = session, [i.name for i in session.get_overridable_initializers()]
+            # a new dictionary: frames of another thread may be looking something up
+            kept = list(self._sessions.items())[-(KEPT - 1):]
+            self._sessions = {**dict(kept), size: found}
+        return found
 
 
 def _runtime(providers: str) -> tuple[object, tuple[str, ...]]:

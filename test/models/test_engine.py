@@ -2,6 +2,7 @@
 """ONNX Runtime computes what torch does, and follows a refresh without a new engine."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -64,6 +65,16 @@ def test_a_refresh_steers_without_a_new_session(network, exported):
     assert not torch.allclose(seen[0], seen[1]), 'the gate state has no effect'
 
 
+def test_sessions_do_not_pile_up(network, monkeypatch):
+    monkeypatch.setattr(engine, 'KEPT', 2)
+    monkeypatch.setattr(engine, 'graph', lambda *_: SimpleNamespace(SerializeToString=bytes))
+    frames = engine.OnnxNetwork(network, 'cpu', 1)
+    frames._start = lambda model: SimpleNamespace(get_overridable_initializers=list)
+    for height in (32, 64, 96, 64):
+        assert frames._session((height, 64))[0] is frames._session((height, 64))[0]
+    assert list(frames._sessions) == [(64, 64), (96, 64)]
+
+
 def test_a_session_of_dry_frames_serves_rainy_ones(network, exported):
     images, seen = _images(3), []
     session = exported._session(SIZE)[0]
@@ -124,6 +135,7 @@ def test_what_cannot_be_had_is_told(network, monkeypatch):
         engine.start(b'', 'tensorrt')
     with pytest.raises(engine.EngineError, match='choose from'):
         engine.start(b'', 'abacus')
-    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
-    with pytest.raises(engine.EngineError, match='onnxruntime.*pip install'):
-        engine.OnnxNetwork(network, 'cpu', 1)
+    for package in ('onnx', 'onnxruntime'):     # when it is made, not at the first frame
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(engine.EngineError, match=f'package {package}: pip install'):
+            engine.OnnxNetwork(network, 'cpu', 1)
