@@ -231,10 +231,11 @@ class Fuser:
         It also makes the frame one program for each of the outputs in WARM, a second or two each:
         frames of this size are then faster, and don't wait for Python's lock.
         Sizes and outputs that come up later are recorded by `refresh`, once many frames had them.
+        Raises FuserError for a size that cannot be fused.
         """
         rng = np.random.default_rng(0)
-        visible = rng.integers(0, 256, (height, width, 3), np.uint8)
-        thermal = rng.integers(0, 256, (height, width), np.uint8)
+        visible, thermal = checked(rng.integers(0, 256, (height, width, 3), np.uint8),
+                                   rng.integers(0, 256, (height, width), np.uint8))
         self._judge(visible, thermal)
         for outputs in WARM:
             self.fuse(visible, thermal, outputs)

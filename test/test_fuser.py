@@ -165,12 +165,19 @@ def test_fusing_goes_on_while_another_thread_judges(fuser):
     (np.zeros((16, 64, 3), np.uint8), np.zeros((16, 64), np.uint8), 'smaller'),
     (np.zeros((64, 64, 3), np.uint8), np.pad(np.full((1, 1), np.nan, np.float32), (0, 63)), 'NaN'),
     (np.zeros((64, 64, 3), np.uint8), np.full((64, 64), -np.inf, np.float32), 'infinite'),
+    (np.zeros((64, 64, 3), np.uint8), np.full((64, 64), 300, np.float32), '300, not in 0..1'),
+    (np.zeros((64, 64, 3), np.uint8), np.full((64, 64), -0.5, np.float32), 'from -0.5 to -0.5'),
 ])
 def test_unusable_images_are_refused_in_one_line(fuser, visible, thermal, told):
     for call in (fuser.fuse, fuser.refresh):
         with pytest.raises(FuserError, match=told) as caught:
             call(visible, thermal)
         assert '\n' not in str(caught.value)
+
+
+def test_a_size_too_small_is_not_warmed_up_for(fuser):
+    with pytest.raises(FuserError, match='2x2, smaller than 32x32'):
+        fuser.warm_up(2, 2)
 
 
 def test_unusable_settings_are_refused(tiny_model):

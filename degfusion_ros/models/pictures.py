@@ -8,6 +8,7 @@ from degfusion_ros.imaging.thermal import ThermalScaler
 from degfusion_ros.models.choice import FuserError
 
 SMALLEST = 32
+SLACK = 0.01        # of float32 in 0..1, for what interpolation and rounding add
 
 
 def checked(visible: np.ndarray, thermal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -25,15 +26,20 @@ def checked(visible: np.ndarray, thermal: np.ndarray) -> tuple[np.ndarray, np.nd
                          f'{SMALLEST}x{SMALLEST}')
     if thermal.dtype == np.uint16:
         thermal = ThermalScaler()(thermal)
-    elif thermal.dtype == np.float32 and not _finite(thermal):
-        raise FuserError('thermal image: has pixels that are NaN or infinite, which would spread '
-                         'over all of it; fill them first, as imaging.thermal.ThermalScaler does')
+    elif thermal.dtype == np.float32:
+        _check_range(thermal)
     return np.ascontiguousarray(visible), np.ascontiguousarray(thermal)
 
 
-def _finite(image: np.ndarray) -> bool:
+def _check_range(thermal: np.ndarray) -> None:
     with np.errstate(all='ignore'):
-        return bool(np.isfinite(image.sum()))   # one pass, no picture in between
+        low, high = float(thermal.min()), float(thermal.max())     # NaN if any is
+    if not np.isfinite((low, high)).all():
+        raise FuserError('thermal image: has pixels that are NaN or infinite, which would spread '
+                         'over all of it; fill them first, as imaging.thermal.ThermalScaler does')
+    if low < -SLACK or high > 1 + SLACK:
+        raise FuserError(f'thermal image: float32 from {low:g} to {high:g}, not in 0..1; scale it '
+                         'first, as imaging.thermal.ThermalScaler does')
 
 
 def as_bytes(thermal: np.ndarray) -> np.ndarray:
