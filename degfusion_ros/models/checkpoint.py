@@ -15,6 +15,8 @@ from degfusion_ros.models.network import FusionNetwork
 from degfusion_ros.models.table import NETWORKS
 
 VERSION = 2
+# what settings and tensors that don't fit make of themselves: widths [] or [0, 0], say
+_WRONG = RuntimeError, ValueError, TypeError, LookupError, ArithmeticError
 
 
 class CheckpointError(RuntimeError):
@@ -65,7 +67,7 @@ def load(path: Path) -> tuple[FusionNetwork, Guidance]:
         network = NETWORKS[kind](**json.loads(about['config']))
         network.load_state_dict(_part(tensors, 'network.'))
         guidance = _guidance(_part(tensors, 'guidance.'), about['clip'])
-    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+    except _WRONG as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f'{path}: does not hold what its metadata says ({reason})') \
             from error
@@ -77,7 +79,7 @@ def load_guidance(path: Path) -> tuple[Guidance, dict[str, torch.Tensor]]:
     tensors, clip_name = guidance_tensors(path)
     try:
         return _guidance(tensors, clip_name), tensors
-    except (RuntimeError, KeyError, ValueError) as error:
+    except _WRONG as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f'{path}: does not hold what its metadata says ({reason})') \
             from error

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model files: round trip, and one clear line for every kind of wrong file."""
 
+import json
 import pickle
 
 import pytest
@@ -40,6 +41,19 @@ def test_wrong_files_get_one_clear_line(tmp_path, tiny_model):
         save_file(tensors, path, about)
         with pytest.raises(CheckpointError, match=name):
             checkpoint.load(path)
+
+
+@pytest.mark.parametrize('fixture, wrong', [
+    ('tiny_model', {'widths': []}), ('tiny_model', {'widths': [0, 0, 0, 0]}),
+    ('tiny_tg_ecnet', {'expert_hidden': float('inf')}), ('tiny_tg_ecnet', {'prompt': 0}),
+    ('tiny_model', [])])
+def test_settings_that_make_no_network_get_one_clear_line(tmp_path, request, fixture, wrong):
+    tensors, about = checkpoint.read(request.getfixturevalue(fixture))
+    config = {**json.loads(about['config']), **wrong} if wrong else wrong
+    save_file(tensors, tmp_path / 'odd.safetensors', {**about, 'config': json.dumps(config)})
+    with pytest.raises(CheckpointError, match='odd.safetensors: does not hold') as caught:
+        checkpoint.load(tmp_path / 'odd.safetensors')
+    assert '\n' not in str(caught.value)
 
 
 def test_a_guidance_is_found_in_a_fusion_checkpoint_too(tmp_path, tiny_model):
