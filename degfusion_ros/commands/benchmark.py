@@ -2,6 +2,7 @@
 """`benchmark`: forms, engines, precisions and peers side by side; the node end to end."""
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 import importlib.util
 import json
@@ -18,6 +19,9 @@ from rich.table import Table
 
 import degfusion_ros
 
+ENGINES = {'torch': ('torch',), 'openvino': ('openvino',),
+           'onnxruntime': ('onnx', 'onnxruntime')}      # and the packages that they need
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
@@ -25,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         '(default: %(default)s)')
     parser.add_argument('--models', type=_list, default=['dgmoe'],
                         help='shipped names or .safetensors paths, with commas')
-    parser.add_argument('--forms', type=_list, default=['folded', 'routed', 'dense'],
+    parser.add_argument('--forms', type=_forms, default=['folded', 'routed', 'dense'],
                         help='folded, routed, dense (default: all that a model has)')
-    parser.add_argument('--engines', type=_list, help='torch, openvino, onnxruntime '
+    parser.add_argument('--engines', type=_engines, help='torch, openvino, onnxruntime '
                         '(default: those there)')
     parser.add_argument('--precisions', type=_list, default=['auto', 'float32'],
                         help='auto, float32, bfloat16, float16 (default: auto,float32)')
@@ -49,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'sustained rate is looked for (default: %(default)s; 0: not at all)')
     parser.add_argument('--seconds', type=float, default=15.0,
                         help='how long the node gets each rate (default: %(default)s)')
-    parser.add_argument('--output', type=Path, help='JSON file for all that was measured')
+    parser.add_argument('--output', type=_file, help='JSON file for all that was measured')
     parser.add_argument('--plot', type=_plot, help='.png or .svg for a plot of it')
     parser.add_argument('--only', help=argparse.SUPPRESS)
 
@@ -93,8 +97,9 @@ def _specs(args: argparse.Namespace) -> list:
     from degfusion_ros.learning.benchmark import forms, Spec
     from degfusion_ros.learning.benchmark_peers import REFERENCE
     threads = args.threads or [torch.get_num_threads()]
-    engines = args.engines or [name for name in ('torch', 'openvino', 'onnxruntime')
-                               if importlib.util.find_spec(name) is not None]
+    engines = args.engines or [
+        name for name, packages in ENGINES.items()
+        if all(importlib.util.find_spec(package) is not None for package in packages)]
     found, plain = [], [Spec(name, args.size, threads=threads[0])
                         for name in (REFERENCE, *args.peer)]
     for model in args.models:
@@ -176,20 +181,48 @@ def _table(rows: list[dict]) -> Table:
 
 
 def _list(text: str) -> list[str]:
-    return [word for word in text.split(',') if word]
+    if not (words := [word for word in text.split(',') if word]):
+        raise argparse.ArgumentTypeError(f'{text!r}: give at least one, with commas between')
+    return words
+
+
+def _forms(text: str) -> list[str]:
+    from degfusion_ros.learning.benchmark_forms import FORMS
+    return _among(FORMS, text)
+
+
+def _engines(text: str) -> list[str]:
+    return _among(ENGINES, text)
+
+
+def _among(known: Iterable[str], text: str) -> list[str]:
+    words = _list(text)
+    if unknown := [word for word in words if word not in known]:
+        raise argparse.ArgumentTypeError(f'{", ".join(unknown)}: choose from {", ".join(known)}')
+    return words
 
 
 def _numbers(text: str) -> list[int]:
     values = [int(word) for word in _list(text)]
-    if not values or min(values) < 1:
+    if min(values) < 1:
         raise argparse.ArgumentTypeError(f'{text!r}: whole numbers from 1 on, with commas')
     return values
 
 
-def _plot(text: str) -> Path:
-    """Refuse what matplotlib cannot write, before minutes of measuring."""
-    from matplotlib.backend_bases import FigureCanvasBase
+def _file(text: str) -> Path:
+    """Refuse what cannot be written, before minutes of measuring."""
     path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f'{text!r}: is a folder; name a file in it')
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f'{text!r}: no folder {path.parent}; make it first')
+    return path
+
+
+def _plot(text: str) -> Path:
+    """Refuse what matplotlib cannot write, too."""
+    from matplotlib.backend_bases import FigureCanvasBase
+    path = _file(text)
     if path.suffix and path.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
         raise argparse.ArgumentTypeError(f'{text!r}: no kind of picture that can be plotted; '
                                          'end it in .png or .svg')

@@ -4,7 +4,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 import time
 
 import cv2
@@ -38,8 +37,7 @@ class Spec:
     @property
     def name(self) -> str:
         """Return the spec in words, different for every spec."""
-        model = Path(self.model).stem if self.form else self.model
-        words = (model, self.form, self.engine, self.precision, self.size,
+        words = (self.model, self.form, self.engine, self.precision, self.size,
                  '+'.join(self.outputs), f'{self.threads} thread{"s" * (self.threads > 1)}')
         return ' '.join(word for word in words if word)
 

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`benchmark` from end to end on tiny pictures: what it writes, and what it refuses."""
 
+import argparse
 import json
+import sys
 
 import pytest
 
 from degfusion_ros.__main__ import main
+from degfusion_ros.commands import benchmark as command
 from degfusion_ros.learning import benchmark, benchmark_machine
 
 KEYS = {'name', 'model', 'form', 'engine', 'precision', 'size', 'ms', 'fps', 'gflop', 'peak_share',
@@ -81,6 +84,32 @@ def test_wrong_use_is_told(words, capsys):
     with pytest.raises(SystemExit) as caught:
         main(['benchmark', *words])
     assert caught.value.code == 2 and words[1].split(',')[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('words, told', [
+    (['--precisions', ','], "--precisions: ',': give at least one"),
+    (['--models', ',', '--node'], "--models: ',': give at least one"),
+    (['--forms', 'folded,dens'], 'dens: choose from folded, routed, dense'),
+    (['--engines', 'torch,abacus'], 'abacus: choose from torch, openvino, onnxruntime'),
+    (['--output', 'nowhere/told.json'], "'nowhere/told.json': no folder nowhere"),
+    (['--output', '.'], "'.': is a folder"),
+    (['--plot', 'nowhere/told.svg'], "'nowhere/told.svg': no folder nowhere")])
+def test_what_would_fail_after_all_was_measured_is_told_before(words, told, tmp_path, capsys,
+                                                               monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(['benchmark', *words])
+    assert caught.value.code == 2 and told in capsys.readouterr().err
+
+
+def test_onnxruntime_is_left_out_where_onnx_is_missing(tiny_model, monkeypatch):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    args = parser.parse_args(['--models', str(tiny_model), '--precisions', 'float32'])
+    assert 'onnxruntime' in {spec.engine for spec in command._specs(args)}
+    monkeypatch.setitem(sys.modules, 'onnx', None)
+    engines = {spec.engine for spec in command._specs(args)}
+    assert 'torch' in engines and 'onnxruntime' not in engines
 
 
 def test_a_failing_one_is_one_line(capsys):

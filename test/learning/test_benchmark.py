@@ -86,6 +86,12 @@ def test_rows_tell_what_was_measured(tiny_model):
     assert benchmark.ratio(rows[0] | {'size': '1x1'}, rows) is None
 
 
+def test_models_of_one_name_in_two_folders_are_told_apart():
+    names = {benchmark.Spec(model, form='folded', engine='torch').name for model in
+             ('runs/a/model.safetensors', 'runs/b/model.safetensors', 'model')}
+    assert len(names) == 3
+
+
 def test_a_compiled_engine_loads_no_second_network_until_its_arithmetic_is_asked(tiny_model,
                                                                                  monkeypatch):
     loaded = []
