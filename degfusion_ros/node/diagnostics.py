@@ -83,11 +83,19 @@ def active_state(
             f'running, but {slow} comes at {rates[slow]:.1f} Hz and {fast} at '
             f'{rates[fast]:.1f} Hz: if it is sent faster, frames get lost between processes; '
             'start both sides with the Fast DDS profile config/fastdds.xml')
+    if _unheard(health):
+        return DiagnosticStatus.OK, 'running, not fusing: nobody subscribes to a picture'
     return DiagnosticStatus.OK, 'running'
 
 
+def _unheard(health: Health) -> bool:
+    return time.monotonic() - health.unheard_s < UNPAIRED_S
+
+
 def _stalled(health: Health) -> bool:
-    """Tell whether nothing has been published for a while."""
+    """Tell whether nothing has been published for a while, though somebody listens."""
+    if _unheard(health):
+        return False
     age_s, hz = health.rates['fused'].age_s(), health.rates['fused'].hz()
     return age_s is None or age_s > max(UNPAIRED_S, 3 / hz if hz else 0)
 
@@ -129,13 +137,14 @@ def values(inputs: Inputs, health: Health) -> dict[str, object]:
 
     received.S = pairs (less reused, for the stream that is not the reference) + single.S +
     waiting.S + the sum of dropped.S.*; pairs + single.visible + single.thermal = fused +
-    in_progress + the sum of dropped.pairs.*.
+    unheard + in_progress + the sum of dropped.pairs.*.
     """
     counts = {**inputs.matching.counts(), **health.counts()}
-    counts = dict.fromkeys(('received.visible', 'received.thermal', 'pairs', 'fused'), 0) | counts
+    counts = dict.fromkeys((
+        'received.visible', 'received.thermal', 'pairs', 'fused', 'unheard'), 0) | counts
     lost = sum(n for key, n in counts.items() if key.startswith('dropped.pairs.'))
     put = counts['pairs'] + sum(counts[f'single.{name}'] for name in STREAMS)
-    counts['in_progress'] = put - counts['fused'] - lost
+    counts['in_progress'] = put - counts['fused'] - counts['unheard'] - lost
     now = time.monotonic_ns()
     found = {'degraded_mode': degraded_mode(inputs.cameras, now), **inputs.cameras.values(now)}
     found |= {

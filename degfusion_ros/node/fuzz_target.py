@@ -165,7 +165,7 @@ class Target:
 
     def _idle(self) -> bool:
         counts = self.node.counts()
-        in_hand = counts['pairs'] - counts.get('fused', 0) + sum(
+        in_hand = counts['pairs'] - counts.get('fused', 0) - counts.get('unheard', 0) + sum(
             n for key, n in counts.items() if key.startswith('single.')) - sum(
             n for key, n in counts.items() if key.startswith('dropped.pairs.'))
         return not in_hand and all(

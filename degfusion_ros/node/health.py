@@ -20,8 +20,9 @@ class Health:
 
     Keys: received.STREAM, fused, judged, dropped.WHAT.CAUSE, where WHAT is visible or thermal
     for a frame that never became part of a pair, pairs for a pair (or a frame on its own) that
-    was not fused; unusable.WHAT.CAUSE for a frame, or a pair that does not fit together (pairs),
-    of which the other camera's frame was shown; mosaic_error, judge_error.
+    was not fused; unheard for one not fused because nobody subscribes to a picture;
+    unusable.WHAT.CAUSE for a frame, or a pair that does not fit together (pairs), of which the
+    other camera's frame was shown; mosaic_error, judge_error.
     """
 
     def __init__(self, logger: RcutilsLogger):
@@ -30,6 +31,7 @@ class Health:
         self.misalignment: Misalignment | None = None  # as last judged, None where unknown
         self.misaligned = False  # by more than the parameter allows
         self.held: tuple[str, float] | None = None  # of what was published last
+        self.unheard_s = -1e9  # when last a frame was not fused because nobody listens
         self._logger = logger
         self._counts: Counter[str] = Counter()
         self._complained: dict[tuple[str, str], float] = {}
@@ -47,6 +49,12 @@ class Health:
         self.held = held
         self.rates['fused'].tick()
         self.count('fused')
+
+    def unheard(self, held: tuple[str, float] | None = None) -> None:
+        """Count what was not fused, for nobody subscribes to a picture; held as for fused."""
+        self.held = held
+        self.unheard_s = time.monotonic()
+        self.count('unheard')
 
     def refuse(self, what: str, frame: str, error: FrameError) -> None:
         """

@@ -22,6 +22,8 @@ from degfusion_ros.node.verdicts import Verdicts
 from degfusion_ros.stream.pairing import Pair, Single
 from degfusion_ros.stream.presence import other_of, STREAMS
 
+TOPICS = (('fused', 'fused'), *((name, f'{name}_restored') for name in STREAMS))  # of outputs
+
 
 class Shot(NamedTuple):
     """What the worker has in hand."""
@@ -60,7 +62,12 @@ class Pipeline:
         if shot is None:
             return
         mosaic_due = self._mosaic_due(began)
-        fusion = self._fuse(shot, self._wanted(shot, mosaic_due))
+        wanted = self._wanted(shot, mosaic_due)
+        # The first frame of a size is fused in any case: who listens later shall not wait.
+        if not wanted and shot.pictures['visible'].shape[:2] in self._warm_sizes:
+            self._health.unheard(shot.held)
+            return
+        fusion = self._fuse(shot, wanted or (shot.shows,))
         with stages.measure('publish'):
             self._publish(fusion, shot)
         stages.record('total', (time.monotonic_ns() - came) / 1e6)
@@ -155,17 +162,17 @@ class Pipeline:
         return self._outputs.listened('mosaic') and now_ns - self._last_mosaic_ns >= gap_ns
 
     def _wanted(self, shot: Shot, mosaic_too: bool) -> tuple[str, ...]:
+        heard = {name: mosaic_too or self._outputs.listened(topic) for name, topic in TOPICS}
         if shot.shows != 'fused':  # of a stand-in nothing is shown
-            return (shot.shows,)
-        return ('fused',) + tuple(
-            name for name in STREAMS
-            if mosaic_too or self._outputs.listened(f'{name}_restored'))
+            return (shot.shows,) if heard['fused'] or heard[shot.shows] else ()
+        return tuple(name for name, listened in heard.items() if listened)
 
     def _publish(self, fusion: object, shot: Shot) -> None:
         colour, main = self._settings['output.colour'], getattr(fusion, shot.shows)
         info = self._infos.get('thermal' if shot.shows == 'thermal' else 'visible')
-        self._outputs.picture(
-            'fused', encodings.from_rgb(main, colour), colour, shot.header, info)
+        if main is not None:
+            self._outputs.picture(
+                'fused', encodings.from_rgb(main, colour), colour, shot.header, info)
         for name, encoding in (('visible', 'rgb8'), ('thermal', 'mono8')):
             restored = getattr(fusion, name)
             if restored is not None and self._outputs.listened(f'{name}_restored'):

@@ -119,5 +119,5 @@ def accounted(values):
         n['pairs'] - n['reused'] + n['single.thermal'] + n['waiting.thermal']
         + lost('thermal')), values
     assert n['pairs'] + n['single.visible'] + n['single.thermal'] == (
-        n['fused'] + n['in_progress'] + lost('pairs')), values
+        n['fused'] + n['unheard'] + n['in_progress'] + lost('pairs')), values
     return n

@@ -132,6 +132,10 @@ class Peer(Spun):
         """Return the list that fills with the messages of a topic."""
         messages = self.listen_first(topic, kind, qos)
         wait_for(lambda: self.node.count_publishers(topic) > 0, f'a publisher of {topic}')
+        # The other side must have met this listener, too: for nobody it makes no picture.
+        name = list(self.node.subscriptions)[-1].topic_name
+        writers = [p for node in self.nodes for p in list(node.publishers) if p.topic_name == name]
+        wait_for(lambda: all(p.get_subscription_count() for p in writers), f'{topic} to be met')
         return messages
 
     def listen_first(self, topic, kind, qos=10):

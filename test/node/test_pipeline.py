@@ -58,6 +58,7 @@ def test_pairs_that_are_never_given_up_are_told_with_the_last_refusal(start, pee
 def test_a_compressed_frame_that_is_too_small_is_one_that_cannot_be_used(start, peer):
     fuser = EchoFuser()
     start(fuser, {'input.visible.transport': 'compressed', 'sync.lost_after_s': 0.05})
+    peer.listen(FUSED, Image)
     number = 0
     while not fuser.fused:
         number += 1
