@@ -36,7 +36,7 @@ def give_gpu_back() -> None:
 
 class Frugal:
     """
-    Stands before a fuser for the node's worker: the same fuse.
+    Stands before a fuser for the node's worker: the same fuse and warm_up.
 
     An error for want of memory passes on, so that the frame is counted; from the next frame on
     the pair is fused at a half, a quarter, an eighth of its size (`divisor` 2, 4, 8).
@@ -45,6 +45,12 @@ class Frugal:
     def __init__(self, fuser: object, warn: Callable[[str], None]):
         self._fuser, self._warn = fuser, warn
         self.divisor = 1
+
+    def warm_up(self, height: int, width: int) -> None:
+        """Warm up for the size at which pictures of this one are fused now."""
+        with self._watched(height, width):
+            width, height = self._small(height, width)
+            self._fuser.warm_up(height, width)
 
     def fuse(self, visible: np.ndarray, thermal: np.ndarray,
              outputs: tuple[str, ...] = ('fused',)) -> object:

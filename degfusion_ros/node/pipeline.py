@@ -145,11 +145,17 @@ class Pipeline:
                     stream, f'{lost} missing')
 
     def _fuse(self, shot: Shot, outputs: tuple[str, ...]) -> object:
-        """Fuse; the first frame of a new size warms up for the others, for it must not be late."""
+        """
+        Fuse; the first frame of a new size warms up for the others, for it must not be late.
+
+        All the warming up is done at the first one of all, should none have been done before.
+        """
         size = shot.pictures['visible'].shape[:2]
         self.warming = size not in self._warm_sizes
         try:
             with self._health.stages.measure('warm_up' if self.warming else 'fuse'):
+                if not self._warm_sizes:  # model.warm_up_size is `first`
+                    self._fuser.warm_up(*size)
                 fusion = self._fuser.fuse(**shot.pictures, outputs=outputs)
             self._warm_sizes.add(size)
             return fusion

@@ -153,6 +153,18 @@ def test_a_change_of_size_is_taken_and_sizes_may_differ(start, peer):
     wait_for(lambda: 'warm_up_ms.p50' in diagnosed(reports), 'its time in a report')
 
 
+def test_first_warms_up_for_the_size_of_the_first_pair_and_no_other(start, peer):
+    fuser = EchoFuser()
+    start(fuser, {'model.warm_up_size': 'first'})
+    fused, reports = peer.listen(FUSED, Image), peer.listen('/diagnostics', DiagnosticArray)
+    send(peer, fused, 1, 2)
+    peer.send_pair(3, frame(stamp=3 * PERIOD, size=(96, 128)),
+                   frame(stamp=3 * PERIOD, size=(48, 64), encoding='mono16'))
+    wait_for(lambda: len(fused) == 3, 'the larger frame')
+    assert fuser.warmed == [(64, 80)] and len(fuser.fused) == 3
+    wait_for(lambda: 'warm_up_ms.p50' in diagnosed(reports), 'its time in a report')
+
+
 def test_the_output_may_have_a_size_and_colour_order_of_its_own(start, peer):
     start(EchoFuser(), {'output.size': '40x32', 'output.colour': 'bgr8'})
     fused = peer.listen(FUSED, Image, QoSProfile(

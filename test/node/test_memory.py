@@ -55,6 +55,19 @@ def test_pictures_keep_their_size_when_fused_smaller():
     assert len(warnings) == 1
 
 
+def test_what_finds_no_memory_to_warm_up_warms_up_smaller():
+    class Heavy(Hungry):
+        def warm_up(self, height, width):
+            self.fuse(*pair(height, width))
+            super().warm_up(height, width)
+
+    frugal = Frugal(fuser := Heavy(), lambda text: None)
+    with pytest.raises(torch.OutOfMemoryError):
+        frugal.warm_up(96, 128)
+    frugal.warm_up(96, 128)
+    assert fuser.warmed == [(48, 64)]
+
+
 def test_pictures_are_not_made_smaller_than_the_network_takes():
     fuser = Hungry()
     fuser.room = 0
