@@ -29,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--thermal-topic', help='of the bag; guessed by name when left out')
     parser.add_argument('--rate', type=_positive, default=1.0,
                         help='times the recorded speed (default: %(default)s)')
-    parser.add_argument('--model', default='dgmoe', help='shipped name or .safetensors path')
-    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
+    parser.add_argument('--model', help='shipped name or .safetensors path; overrides the file of '
+                        'parameters, without either dgmoe')
+    parser.add_argument('--device', help='auto, cpu, cuda or cuda:N; likewise, without either auto')
     parser.add_argument('--params-file', '--params', type=Path,
                         help='YAML of further node parameters')
 
@@ -89,7 +90,8 @@ def _drawn(bar: Progress) -> Path:
 def _fly(args: argparse.Namespace, bag: Path, built_in: bool, bar: Progress) -> object:
     from degfusion_ros.node import demo  # needs ROS 2: not before it is time to fly
     topics = bags.image_topics(bag, args.visible_topic, args.thermal_topic)
-    parameters = {'model.name': args.model, 'model.device': args.device}
+    parameters = {name: value for name, value in (
+        ('model.name', args.model), ('model.device', args.device)) if value is not None}
     if built_in:
         parameters['thermal.window'] = [float(v) for v in weather.WINDOW]
     else:

@@ -112,6 +112,16 @@ def test_a_node_that_cannot_start_says_why(bag, tmp_path):
     assert 'no_such_model' in last
 
 
+def test_the_model_is_that_of_the_parameter_file(bag, tmp_path):
+    (tmp_path / 'own.yaml').write_text(
+        '/**:\n  ros__parameters:\n    model.name: of_the_file\n    model.device: cpu\n')
+    done = subprocess.run(
+        [*COMMAND, '--bag', bag, '--output', tmp_path, '--params-file', tmp_path / 'own.yaml'],
+        cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert 'of_the_file' in done.stderr.strip().splitlines()[-1]
+
+
 def test_wrong_topics_are_told_before_anything_starts(bag, tmp_path):
     done = subprocess.run(
         [*COMMAND, '--bag', bag, '--output', tmp_path / 'out', '--visible-topic', '/camera'],
