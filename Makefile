@@ -28,8 +28,9 @@ STAMP := $(VENV)/installed
 demo: $(STAMP)
 	$(PYTHON) -m degfusion_ros demo --output $(OUTPUT)
 
+# Half of the tests wait, for processes to start and for DDS: two run at a time, one thread each.
 test: lint
-	$(PYTHON) -m pytest
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(PYTHON) -m ruff check .
