@@ -11,13 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 from rosbags.interfaces import Connection, Qos
-from rosbags.rosbag2 import (
-    CompressionFormat,
-    CompressionMode,
-    Reader,
-    StoragePlugin,
-    Writer as Rosbag2Writer,
-)
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin
+from rosbags.rosbag2 import Writer as Rosbag2Writer
 from rosbags.typesys import get_typestore, Stores, TypesysError
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)  # image types are the same in every ROS 2 release
@@ -197,12 +192,14 @@ class Writer:
     def declare(self, topic: str, msgtype: str, qos: Sequence[Qos] = (),
                 recorded: Connection | None = None) -> None:
         """
-        Add a topic, which may stay without messages.
+        Add a topic, which may stay without messages; of two alike the first counts.
 
         qos: what its publishers offer. recorded: the topic in another bag, whose definition, for
         types that no ROS comes with, and QoS are taken over.
         """
         told = {}
+        if (topic, msgtype) in self.connections:    # two publishers may have a channel each
+            return
         if recorded is not None:
             qos = recorded.ext.offered_qos_profiles
             known = msgtype in TYPES.fielddefs
@@ -217,8 +214,7 @@ class Writer:
 
     def write(self, topic: str, msgtype: str, time_ns: int, raw: bytes) -> None:
         """Append one message; raw: CDR bytes with encapsulation header, time_ns since the epoch."""
-        if (topic, msgtype) not in self.connections:
-            self.declare(topic, msgtype)
+        self.declare(topic, msgtype)
         try:
             self.writer.write(self.connections[topic, msgtype], time_ns, raw)
         except (OSError, sqlite3.Error) as error:  # a full disk, mostly

@@ -126,6 +126,16 @@ def test_unwritable_place_and_unknown_names(tmp_path):
         writer.write('/x', 'no_msgs/msg/None', 1, b'')
 
 
+@pytest.mark.parametrize('name', ['two.mcap', 'two.db3'])
+def test_two_channels_of_one_topic_become_one(tmp_path, name):
+    with bags.Writer(tmp_path / name) as writer:
+        for time_ns in (1, 2):
+            writer.declare('/tf', 'std_msgs/msg/String')
+            writer.write('/tf', 'std_msgs/msg/String', time_ns, b'\0\1\0\0\1\0\0\0\0')
+    assert [m.time_ns for m in bags.read(tmp_path / name, ['/tf'])] == [1, 2]
+    assert len(bags.connections(tmp_path / name)) == 1
+
+
 def test_rubbish_message_is_refused():
     with pytest.raises(bags.BagError, match='cannot be decoded'):
         bags.deserialize(b'\0\1\0\0\1', bags.IMAGE)

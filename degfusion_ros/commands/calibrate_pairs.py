@@ -69,12 +69,13 @@ def _spread(items, count):
 
 
 def _nearest(visible, thermal, max_dt_s) -> list[tuple[int, int]]:
-    """Return the indices of frames whose stamps (ns) are nearest and near enough."""
+    """Return the indices of frames whose stamps (ns) are nearest and near enough; 0 is none."""
     if not thermal.size:
         return []
     found = [(index, int(np.abs(thermal - stamp).argmin())) for index, stamp in enumerate(visible)]
     return [(index, other) for index, other in found
-            if abs(thermal[other] - visible[index]) <= max_dt_s * 1e9]
+            if min(visible[index], thermal[other]) > 0
+            and abs(thermal[other] - visible[index]) <= max_dt_s * 1e9]
 
 
 def _decoded(message, side) -> np.ndarray:

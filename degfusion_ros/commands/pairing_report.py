@@ -107,7 +107,7 @@ def _cells(row: dict) -> list[str]:
     return [f'{100 * row["fused_share"]:.1f} %', _number(row['delta_ms']['mean'], 2),
             _number(row['nearest_ms'], 2), _number(row['delta_ms']['max'], 1),
             f'{_number(wait["p50"], 0)} / {_number(wait["max"], 0)}', str(row['single']),
-            '-' if row['recovery'] is None else f'{max(row["recovery"])} frames',
+            f'{max(row["recovery"])} frames' if row['recovery'] else '-',   # too short for a jump
             ', '.join(causes) or 'none']
 
 

@@ -165,3 +165,16 @@ def test_a_registration_that_the_node_would_refuse_replaces_none(folders, monkey
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert 'not written' in told and 'out/r.yaml: registration puts 0.0%' in told
     assert {path: path.read_bytes() for path in (folders / 'out').iterdir()} == before
+
+
+def test_frames_without_a_stamp_are_paired_with_none(tmp_path, capsys):
+    with bags.Writer(tmp_path / 'unstamped.mcap') as writer:
+        for number, (visible, heat) in enumerate(views()):
+            for topic, array, encoding in (
+                    ('/rgb/image', cv2.cvtColor(visible, cv2.COLOR_GRAY2RGB), 'rgb8'),
+                    ('/thermal/image', heat, 'mono16')):
+                writer.write(topic, bags.IMAGE, 10 ** 9 + number * 10 ** 8,
+                             bags.image_cdr(array, encoding, 0, 'camera'))
+    assert main(['calibrate', '--bag', str(tmp_path / 'unstamped.mcap'), '--output',
+                 str(tmp_path / 'r.yaml')]) == 1
+    assert 'check the stamps' in capsys.readouterr().err and not (tmp_path / 'r.yaml').exists()

@@ -32,6 +32,12 @@ def test_the_report_has_figures_of_every_scenario_and_policy(tmp_path, only, cap
     assert '3 scenarios' in capsys.readouterr().out
 
 
+def test_a_run_too_short_for_a_jump_says_nothing_of_recovery(tmp_path, only):
+    only('bag of 4 s in a loop')
+    assert main(['pairing-report', '--output', str(tmp_path), '--seconds', '3']) == 0
+    assert '| bag of 4 s in a loop | nearest |' in (tmp_path / 'pairing.md').read_text()
+
+
 def test_a_broken_promise_is_told_and_fails(tmp_path, only, monkeypatch, capsys):
     only('30 Hz and 30 Hz')
     monkeypatch.setattr(pairing_report, 'EXACT_MS', -1)
