@@ -11,8 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 from rosbags.interfaces import Connection, Qos
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin
-from rosbags.rosbag2 import Writer as Rosbag2Writer
+from rosbags.rosbag2 import (
+    CompressionFormat,
+    CompressionMode,
+    Reader,
+    StoragePlugin,
+    Writer as Rosbag2Writer,
+)
 from rosbags.typesys import get_typestore, Stores, TypesysError
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)  # image types are the same in every ROS 2 release
@@ -194,18 +199,18 @@ class Writer:
         """
         Add a topic, which may stay without messages; of two alike the first counts.
 
-        qos: what its publishers offer. recorded: the topic in another bag, whose definition, for
-        types that no ROS comes with, and QoS are taken over.
+        qos: what its publishers offer. recorded: another bag's topic, whose QoS is taken over, and
+        its definition for types that no ROS comes with.
         """
+        if (topic, msgtype) in self.connections:
+            return      # two publishers may have a channel each
         told = {}
-        if (topic, msgtype) in self.connections:    # two publishers may have a channel each
-            return
         if recorded is not None:
             qos = recorded.ext.offered_qos_profiles
             known = msgtype in TYPES.fielddefs
             if recorded.msgdef.data or not known:
-                digest = recorded.digest or (TYPES.hash_rihs01(msgtype) if known else UNHASHED)
-                told = {'msgdef': recorded.msgdef.data, 'rihs01': digest}
+                told = {'msgdef': recorded.msgdef.data, 'rihs01': recorded.digest or (
+                    TYPES.hash_rihs01(msgtype) if known else UNHASHED)}
         try:
             self.connections[topic, msgtype] = self.writer.add_connection(
                 topic, msgtype, typestore=TYPES, offered_qos_profiles=qos, **told)
