@@ -199,21 +199,20 @@ class Writer:
         """
         Add a topic, which may stay without messages; of two alike the first counts.
 
-        qos: what its publishers offer. recorded: another bag's topic, whose QoS is taken over, and
-        its definition for types that no ROS comes with.
+        qos: what its publishers offer. recorded: another bag's topic, whose QoS and, for types
+        that no ROS comes with, definition are taken over.
         """
         if (topic, msgtype) in self.connections:
             return      # two publishers may have a channel each
         told = {}
         if recorded is not None:
-            qos = recorded.ext.offered_qos_profiles
-            known = msgtype in TYPES.fielddefs
+            qos, known = recorded.ext.offered_qos_profiles, msgtype in TYPES.fielddefs
             if recorded.msgdef.data or not known:
                 told = {'msgdef': recorded.msgdef.data, 'rihs01': recorded.digest or (
                     TYPES.hash_rihs01(msgtype) if known else UNHASHED)}
+        told = dict(typestore=TYPES, offered_qos_profiles=qos, **told)
         try:
-            self.connections[topic, msgtype] = self.writer.add_connection(
-                topic, msgtype, typestore=TYPES, offered_qos_profiles=qos, **told)
+            self.connections[topic, msgtype] = self.writer.add_connection(topic, msgtype, **told)
         except TypesysError as error:
             raise BagError(f'{self.path}: {topic}: unknown type {msgtype}') from error
 
