@@ -26,7 +26,8 @@ def top(tone: torch.Tensor, steps: int = 65) -> torch.Tensor:
     A curve that fits a dark scene may fall again where only lamps are, and would hollow them out:
     what is toned is to be cut here.
     """
-    grid = torch.linspace(0, 1, steps, device=tone.device).view(1, 1, 1, -1)
+    # finer towards black, where the root rises steeply
+    grid = torch.linspace(0, 1, steps, device=tone.device).square().view(1, 1, 1, -1)
     curve = toned(grid, tone)
     return torch.where(curve >= curve.amax(dim=3, keepdim=True), grid, 0).amax(dim=3, keepdim=True)
 
