@@ -83,7 +83,7 @@ def active_state(
             f'running, but {slow} comes at {rates[slow]:.1f} Hz and {fast} at '
             f'{rates[fast]:.1f} Hz: if it is sent faster, frames get lost between processes; '
             'start both sides with the Fast DDS profile config/fastdds.xml')
-    if _unheard(health):
+    if health.idle and _unheard(health):
         return DiagnosticStatus.OK, 'running, not fusing: nobody subscribes to a picture'
     return DiagnosticStatus.OK, 'running'
 

@@ -20,7 +20,7 @@ class Health:
 
     Keys: received.STREAM, fused, judged, dropped.WHAT.CAUSE, where WHAT is visible or thermal
     for a frame that never became part of a pair, pairs for a pair (or a frame on its own) that
-    was not fused; unheard for one not fused because nobody subscribes to a picture;
+    was not fused; unheard for one not fused because nobody wants a picture of it;
     unusable.WHAT.CAUSE for a frame, or a pair that does not fit together (pairs), of which the
     other camera's frame was shown; mosaic_error, judge_error.
     """
@@ -31,7 +31,8 @@ class Health:
         self.misalignment: Misalignment | None = None  # as last judged, None where unknown
         self.misaligned = False  # by more than the parameter allows
         self.held: tuple[str, float] | None = None  # of what was published last
-        self.unheard_s = -1e9  # when last a frame was not fused because nobody listens
+        self.unheard_s = -1e9  # when last a frame was not fused because nobody wants it
+        self.idle = False  # since nobody subscribes to a picture
         self._logger = logger
         self._counts: Counter[str] = Counter()
         self._complained: dict[tuple[str, str], float] = {}
@@ -46,13 +47,17 @@ class Health:
 
     def fused(self, held: tuple[str, float] | None = None) -> None:
         """Count what was published; held: the stream and age in ms of a held pair's partner."""
-        self.held = held
+        self.held, self.idle = held, False
         self.rates['fused'].tick()
         self.count('fused')
 
-    def unheard(self, held: tuple[str, float] | None = None) -> None:
-        """Count what was not fused, for nobody subscribes to a picture; held as for fused."""
-        self.held = held
+    def unheard(self, held: tuple[str, float] | None, idle: bool) -> None:
+        """
+        Count what was not fused, for nobody wants a picture of it; held as for fused.
+
+        idle: nobody subscribes to any, not even to a mosaic now and then.
+        """
+        self.held, self.idle = held, idle
         self.unheard_s = time.monotonic()
         self.count('unheard')
 

@@ -65,7 +65,7 @@ class Pipeline:
         wanted = self._wanted(shot, mosaic_due)
         # The first frame of a size is fused in any case: who listens later shall not wait.
         if not wanted and shot.pictures['visible'].shape[:2] in self._warm_sizes:
-            self._health.unheard(shot.held)
+            self._health.unheard(shot.held, idle=not self._outputs.listened('mosaic'))
             return
         fusion = self._fuse(shot, wanted or (shot.shows,))
         with stages.measure('publish'):

@@ -54,6 +54,16 @@ def test_who_listens_later_gets_the_fused_image_at_once(running, peer):
     assert {outputs for *_, outputs in fuser.fused} == {('fused',)}
 
 
+def test_between_two_mosaics_nothing_is_fused_and_nobody_is_called_absent(running, peer):
+    fuser, cameras, reports = running
+    mosaics = peer.listen('fusion_node/mosaic/image', Image)
+    cameras.run(lambda: len(mosaics) > 3, 'mosaics')
+    told = len(reports)
+    cameras.run(lambda: len(reports) > told + 2, 'reports')
+    assert {diagnosed([report]).get('message') for report in reports[told:]} == {'running'}
+    assert int(diagnosed(reports)['unheard']) > len(fuser.fused)
+
+
 def test_the_first_frame_of_a_new_size_warms_up_unheard(start, peer):
     fuser = EchoFuser()
     start(fuser, QUICK | {'model.warm_up_size': '96x96'})
