@@ -47,7 +47,12 @@ def leave_to_train(network: DgMoe, part: str) -> None:
         for common in (block.common, block.common_bias, block.common_steer, block.common_second):
             mine = torch.zeros_like(common).unflatten(0, (block.tasks, -1))
             mine[PARTS[part]] = 1
-            common.requires_grad_(True).register_hook(mine.flatten(0, 1).mul)
+            common.requires_grad_(True).register_hook(masked(mine.flatten(0, 1)))
+
+
+def masked(mask: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what leaves of a gradient what `mask` has 1 for, wherever the network has gone."""
+    return lambda gradient: gradient * mask.to(gradient.device)
 
 
 class FusionTask(nn.Module):

@@ -118,6 +118,9 @@ class DegradedStream(IterableDataset):
                  size: int = 128, mostly: Sequence[str] = (), alone: float = 0.0):
         self.pairs, self.seed, self.crops, self.size = pairs, seed, crops, size
         self.mostly, self.alone = set(mostly), alone
+        if alone and not mostly:
+            raise DataError(f'alone: {alone}: a share of frames with labels of mostly alone, which '
+                            'names none: name some, or set it to 0')
         if not self.mostly <= set(VISIBLE_LABELS):
             raise DataError(f'mostly: {list(mostly)}: choose from {", ".join(VISIBLE_LABELS)}, '
                             'or leave it out')

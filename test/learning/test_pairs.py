@@ -49,6 +49,8 @@ def test_most_samples_have_the_label_asked_for():
     assert 0.75 < rain < 1
     with pytest.raises(DataError, match=r"mostly: \['hail'\]: choose from fog"):
         DegradedStream([], seed=0, mostly=['hail'])
+    with pytest.raises(DataError, match='alone: 0.5: .* mostly'):
+        DegradedStream([], seed=0, alone=0.5)
 
 
 def test_samples_may_have_the_label_asked_for_alone_or_nothing():

@@ -195,6 +195,11 @@ def test_two_processes_train_one_network_on_samples_of_their_own(pair_root, tmp_
     assert Fuser.load(tmp_path / 'out' / 'dgmoe.safetensors', 'cpu', 'float32').name == 'dgmoe'
 
 
+def test_a_mask_of_gradients_follows_the_network_to_its_device():
+    mask = fusion_training.masked(torch.tensor([0.0, 1.0]))
+    assert mask(torch.ones(2)).tolist() == [0.0, 1.0] and mask(torch.ones(2, device='meta')).is_meta
+
+
 def test_only_pictures_that_a_loss_needs_are_computed():
     network = DgMoe(**NETWORK)
     tasks = [FusionTask(network, dict.fromkeys(names, 1.0)) for names in (
