@@ -202,7 +202,8 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
         return [{**sample, 'vector': v.float().cpu().clone()}
                 for sample, v in zip(fresh, vectors)]
 
-    samples.begin(max(config['frames'] * 4, 64), config['fresh'] * loop.step, prepare)
+    if loop.step < loop.steps:
+        samples.begin(max(config['frames'] * 4, 64), config['fresh'] * loop.step, prepare)
 
     def step_losses(step: int) -> dict[str, torch.Tensor]:
         if step % REFILL == 0:

@@ -30,6 +30,7 @@ from degfusion_ros.models.labels import LABELS, THERMAL_LABELS, VISIBLE_LABELS
 
 _N = len(VISIBLE_LABELS)
 PRETRAIN, LORA = 'pretrain', 'lora'      # the folders of the phases that draw samples
+READ_OUT = 'read_out'
 _SMOOTH = 0.02      # of the truth: composites hide some of their parts
 
 
@@ -144,7 +145,7 @@ def train(config: dict, folder: Path, data: Path, resume: bool = False) -> Path:
         save_file(clips.adapters(lora), folder / 'adapters.safetensors')
     clips.merge_lora(guidance.clip, lora)
     guidance.clip.requires_grad_(False)
-    _read_out(task, config, folder / 'read_out', samples, held_back, resume)
+    _read_out(task, config, folder / READ_OUT, samples, held_back, resume)
     out = folder / 'guidance.safetensors'
     if not first:
         return out
@@ -213,7 +214,9 @@ def _phase(task: GuidanceTask, config: dict, folder: Path, steps: int, lr: float
            samples: Reservoir, held_back: Reservoir, resume: bool) -> None:
     if not steps:
         return
-    loop = Loop(task, folder, lr, steps)
+    phases = PRETRAIN, LORA, READ_OUT
+    later = [folder.parent / phase for phase in phases[phases.index(folder.name) + 1:]]
+    loop = Loop(task, folder, lr, steps, later=later)
     if resume:
         loop.resume()
 

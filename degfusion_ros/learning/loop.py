@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every training run shares: devices, progress, TensorBoard, checkpoints and resuming."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 import math
 import os
 from pathlib import Path
 import pickle
+import sys
 import time
 
 from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
@@ -75,18 +76,20 @@ class Loop:
     """
     One resumable run of optimiser steps.
 
-    Several GPUs or machines take part through `accelerate launch`, several processors through
-    `torchrun`; the first process writes.
+    `later` are the folders of phases that go on from this one: new steps of it make their
+    checkpoints void, and its next one removes them. Several GPUs or machines take part through
+    `accelerate launch`, several processors through `torchrun`; the first process writes.
     """
 
     def __init__(self, model: torch.nn.Module, folder: Path, lr: float, steps: int,
                  weight_decay: float = 0.01, checkpoint_s: float = 120.0, max_norm: float = 1.0,
-                 ema: float = 0.0, warm_up: int = 50):
+                 ema: float = 0.0, warm_up: int = 50, later: Sequence[Path] = ()):
         # a stage may leave some weights alone
         self.accelerator = Accelerator(
             cpu=not torch.cuda.is_available(),      # as `processes`
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
         self.folder, self.steps, self.step = Path(folder), steps, 0
+        self.later, self._found = later, 0      # _found: the step that the run began with
         self.lr = lr
         self._spoilt = 0
         self.checkpoint_s, self.max_norm, self.ema_decay = checkpoint_s, max_norm, ema
@@ -118,6 +121,9 @@ class Loop:
         Raises TrainingError where it cannot be read, or where machines do not find the same one.
         """
         found = self._take_up(self.folder / 'last.pt')
+        if self.step > self.steps and self.log:
+            print(f'train: {self.folder}: has made {self.step} steps, {self.steps} are asked for: '
+                  'makes none, and goes on with what it is', file=sys.stderr)
         steps = self.accelerator.gather(torch.tensor([self.step], device=self.device))
         if len(set(steps.tolist())) > 1:
             raise TrainingError(f'{self.folder}: processes found checkpoints of steps '
@@ -136,7 +142,7 @@ class Loop:
             self.schedule.base_lrs = [self.lr] * len(self.schedule.base_lrs)     # may be new
         except _UNREADABLE as error:
             raise _cannot_resume(path, error) from error
-        self.step = state['step']
+        self.step = self._found = state['step']
         if self.ema is not None:
             self.ema = {k: v.to(self.ema[k].device) for k, v in state['ema'].items()}
         return True
@@ -150,6 +156,8 @@ class Loop:
             torch.save({'model': self.raw.state_dict(), 'optimizer': self.optimizer.state_dict(),
                         'schedule': self.schedule.state_dict(), 'step': self.step,
                         'processes': self.accelerator.num_processes, 'ema': self.ema}, part)
+            for phase in self.later if self.step > self._found else ():
+                (phase / 'last.pt').unlink(missing_ok=True)
             os.replace(part, path)
         except (OSError, RuntimeError) as error:  # torch tells a full disk as a RuntimeError
             part.unlink(missing_ok=True)
@@ -161,9 +169,10 @@ class Loop:
         """
         Step until done; `loss_of(step)` returns named losses whose 'total' is minimised.
 
-        `every` maps a period in steps to what the first process calls then (evaluation, pictures).
+        `every` maps a period in steps to what the first process calls then (evaluation, pictures);
+        after the last step it calls all, also where that was made before.
         """
-        saved = time.monotonic()
+        calls, saved = (every or {}) if self.log else {}, time.monotonic()
         for _ in self._progress(title):
             losses = loss_of(self.step)
             self.optimizer.zero_grad(set_to_none=True)
@@ -180,10 +189,13 @@ class Loop:
             if time.monotonic() - saved > self.checkpoint_s:
                 self.save()
                 saved = time.monotonic()
-            for period, call in (every or {}).items() if self.log else ():
-                if self.step % period == 0 or self.step == self.steps:
+            for period, call in calls.items():
+                if self.step % period == 0 and self.step < self.steps:
                     call()
         self.save()
+        for call in calls.values():
+            call()
+        self.accelerator.wait_for_everyone()    # a phase that follows looks for checkpoints
 
     def _sound(self, norm: torch.Tensor) -> bool:
         """Tell whether a step may be taken: one that is not finite would spoil all weights."""

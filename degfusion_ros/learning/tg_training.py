@@ -50,10 +50,11 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
 def run_stage(stage: str, network: TgEcnet, config: dict, folder: Path, pairs: list,
               resume: bool, save) -> dict[str, torch.Tensor]:
     """Train one stage and return the network's averaged weights; `save` exports them meanwhile."""
-    settings = config[stage]
+    settings, names = config[stage], list(STAGES)
     task = STAGES[stage](network, settings['losses'])
     loop = Loop(task, folder, settings['lr'], settings['steps'], ema=settings['ema'],
-                warm_up=settings['warm_up'], checkpoint_s=config.get('checkpoint_s', 120.0))
+                warm_up=settings['warm_up'], checkpoint_s=config.get('checkpoint_s', 120.0),
+                later=[folder.parent / name for name in names[names.index(stage) + 1:]])
     if resume:
         loop.resume()
 
@@ -77,4 +78,6 @@ def run_stage(stage: str, network: TgEcnet, config: dict, folder: Path, pairs: l
 
         loop.run(step_losses, stage,
                  {config['export_steps']: lambda: save(averaged(), loop.step)})
+    elif stage == names[-1] and loop.log:       # nothing is left to do, but to write what there is
+        save(averaged(), loop.step)
     return averaged()

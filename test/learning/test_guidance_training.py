@@ -104,3 +104,13 @@ def test_sets_without_nights_are_told_how_to_do_without(pair_root):
     config = _config(1, nights={'max_luminance': 1})
     with pytest.raises(TrainingError, match=r'as dark as `nights` wants; set nights: \{\}'):
         guidance_training._samples(config, pair_root, 0)
+
+
+def test_phases_begin_anew_where_an_earlier_one_has_gone_on(pair_root, tmp_path):
+    for steps in (1, 2):
+        guidance_training.train(_config(1, pretrain_steps=steps, lora_steps=1), tmp_path,
+                                pair_root, resume=steps > 1)
+    last = [torch.load(tmp_path / phase / 'last.pt', weights_only=True)['model']
+            for phase in ('pretrain', 'lora', 'read_out')]
+    name = next(k for k in last[0] if k.startswith('guidance.clip.visual') and 'conv1' in k)
+    assert all(torch.equal(last[0][name], other[name]) for other in last[1:])

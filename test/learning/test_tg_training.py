@@ -91,3 +91,25 @@ def test_half_a_frame_a_step_is_taken_in_and_counted_on_resuming(pair_root, tmp_
     config['restoration']['steps'] = 3
     tg_training.train(config, tmp_path / 'run', pair_root, guidance, resume=True)
     assert begun == [(64, 0.0), (64, 1.0)]
+
+
+def test_stage_two_begins_anew_where_stage_one_has_gone_on(pair_root, tmp_path, guidance):
+    config = _config()
+    tg_training.train(config, tmp_path / 'run', pair_root, guidance)
+    config['restoration']['steps'], config['fusion']['steps'] = 4, 3
+    out = tg_training.train(config, tmp_path / 'run', pair_root, guidance, resume=True)
+    first = torch.load(tmp_path / 'run/restoration/last.pt', weights_only=True)['ema']
+    wanted = {k: v.bfloat16() for k, v in first.items() if k.startswith('network.restorer.')}
+    assert _same(wanted, load_file(out))
+
+
+def test_fewer_steps_than_were_made_still_give_the_network(pair_root, tmp_path, guidance, capsys):
+    config = _config()
+    out = tg_training.train(config, tmp_path / 'run', pair_root, guidance)
+    before = load_file(out)
+    out.unlink()
+    config['restoration']['steps'] = config['fusion']['steps'] = 1
+    tg_training.train(config, tmp_path / 'run', pair_root, guidance, resume=True)
+    assert _same(before, load_file(out))
+    told = [line for line in capsys.readouterr().err.splitlines() if 'asked for' in line]
+    assert [line.split(':')[1].rpartition('/')[2] for line in told] == ['restoration', 'fusion']
