@@ -11,7 +11,7 @@ from rosbags.interfaces import (
 )
 
 from degfusion_ros import bags
-from degfusion_ros.imaging.camera_info import scaled_camera_info
+from degfusion_ros.imaging.camera_info import cropped_camera_info, scaled_camera_info
 from degfusion_ros.stream.labels import CLEAN
 from degfusion_ros.stream.presence import STREAMS
 
@@ -37,9 +37,14 @@ def topics(name: str, outputs: tuple[str, ...], informed: bool) -> dict[str, tup
     return found | {f'/{name}/degradation/scores': (SCORES, ())}
 
 
-def camera_info(raw: bytes, shape: tuple[int, ...], header: object) -> bytes:
-    """Return a recorded camera_info as that of a picture of shape (height, width, ...)."""
-    info = bags.deserialize(raw, bags.CAMERA_INFO)
+def camera_info(raw: bytes, shape: tuple[int, ...], header: object,
+                crop: tuple[int, int, int] = (0, 0, 0)) -> bytes:
+    """
+    Return a recorded camera_info as that of a picture of shape (height, width, ...).
+
+    crop: how many rows the camera's picture had left, and lost at its top and at its bottom.
+    """
+    info = cropped_camera_info(bags.deserialize(raw, bags.CAMERA_INFO), *crop)
     return _cdr(scaled_camera_info(info, shape[1], shape[0], header), bags.CAMERA_INFO)
 
 

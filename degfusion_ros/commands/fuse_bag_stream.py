@@ -154,7 +154,11 @@ class Stream:
     def _alone(self, stream: str, frame: Frame) -> None:
         """Restore a frame whose partner's camera is lost; it goes out as the fused one, too."""
         state, options = self.state, self._options
-        picture = frame.picture if stream == 'visible' else self._scaled(frame)
+        picture, crop = frame.picture, (0, 0, 0)
+        if stream == 'thermal':
+            picture = self._scaled(frame)
+            crop = (picture.shape[0], options.settings['thermal.crop_top_px'],
+                    options.settings['thermal.crop_bottom_px'])
         picture = resized(picture, state.stand_in.size(
             stream, picture, options.settings['output.size']))
         header = bags.header(frame.stamp_ns, frame.frame_id)
@@ -165,10 +169,10 @@ class Stream:
         state.alone += 1
         for output in options.outputs:
             if output in ('fused', stream):
-                self._show(output, made, frame.time_ns, header, stream)
+                self._show(output, made, frame.time_ns, header, stream, crop)
 
     def _show(self, output: str, array: np.ndarray, time_ns: int, header: object,
-              camera: str) -> None:
+              camera: str, crop: tuple[int, int, int] = (0, 0, 0)) -> None:
         name, encoding = messages.PICTURES[output]
         if output == 'fused':
             encoding = self._options.settings['output.colour']
@@ -179,7 +183,7 @@ class Stream:
                   bags.image_cdr(array, encoding, stamp_ns, header.frame_id))
         if camera in self.state.infos:
             self._put(f'{base}/camera_info', bags.CAMERA_INFO, time_ns,
-                      messages.camera_info(self.state.infos[camera], array.shape, header))
+                      messages.camera_info(self.state.infos[camera], array.shape, header, crop))
 
     def _scaled(self, thermal: Frame) -> np.ndarray:
         state = self.state

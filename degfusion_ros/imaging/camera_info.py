@@ -1,7 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The calibration of a picture of another size."""
+"""The calibration of a picture of another size, or of fewer rows."""
 
 import copy
+
+
+def cropped_camera_info(info: object, height: int, top: int, bottom: int) -> object:
+    """
+    Return the calibration of a picture that had `top` and `bottom` rows cut off, `height` is left.
+
+    The rows left become its region of interest. An `info` that does not speak of a picture of all
+    those rows comes back as it is: drivers that tell of the picture without its telemetry. `info`
+    is a sensor_msgs/CameraInfo of any library and is left alone.
+    """
+    binning = max(1, info.binning_y)  # the region of interest counts the sensor's own rows
+    rows = (info.roi.height or info.height) // binning
+    if not (top or bottom) or rows != top + height + bottom or not info.k[0]:  # 0: uncalibrated
+        return info
+    out = copy.deepcopy(info)
+    out.roi.y_offset += top * binning
+    out.roi.height = height * binning
+    out.roi.width = info.roi.width or info.width
+    return out
 
 
 def scaled_camera_info(

@@ -9,6 +9,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from degfusion_ros.imaging import encodings, mosaic
+from degfusion_ros.imaging.camera_info import cropped_camera_info
 from degfusion_ros.imaging.encodings import FrameError
 from degfusion_ros.imaging.registration import resized, SMALLEST_SIDE
 from degfusion_ros.node.frames import Decoder
@@ -33,6 +34,7 @@ class Shot(NamedTuple):
     came_ns: int  # when its last frame arrived
     shows: str  # which output goes out on the fused topic
     words: str  # for the mosaic
+    info: CameraInfo | None  # of the pictures before they got the output's size
     held: tuple[str, float] | None = None  # a partner shown again: its stream and age in ms
 
 
@@ -132,17 +134,21 @@ class Pipeline:
         delta_ms = pair.delta_ns / 1e6
         held = (other_of(self._settings['sync.reference']), abs(delta_ms)) if pair.held else None
         return Shot(dict(zip(STREAMS, images)), header, came, 'fused', f'dt {delta_ms:+.1f} ms',
-                    held)
+                    self._infos.get('visible'), held)
 
     def _alone(self, stream: str, picture: np.ndarray, frame: Frame) -> Shot:
-        lost = other_of(stream)
+        lost, info = other_of(stream), self._infos.get(stream)
+        if stream == 'thermal' and info is not None:
+            info = cropped_camera_info(
+                info, picture.shape[0], self._settings['thermal.crop_top_px'],
+                self._settings['thermal.crop_bottom_px'])
         picture = resized(picture, self._stand_in.size(
             stream, picture, self._settings['output.size']))
         self._verdicts.lost(lost)
         self._judge.offer(
             **self._stand_in.for_judge(stream, picture), header=frame.header, missing=lost)
         return Shot(self._stand_in.for_network(stream, picture), frame.header, frame.arrived_ns,
-                    stream, f'{lost} missing')
+                    stream, f'{lost} missing', info)
 
     def _fuse(self, shot: Shot, outputs: tuple[str, ...]) -> object:
         """
@@ -175,14 +181,14 @@ class Pipeline:
 
     def _publish(self, fusion: object, shot: Shot) -> None:
         colour, main = self._settings['output.colour'], getattr(fusion, shot.shows)
-        info = self._infos.get('thermal' if shot.shows == 'thermal' else 'visible')
         if main is not None:
             self._outputs.picture(
-                'fused', encodings.from_rgb(main, colour), colour, shot.header, info)
+                'fused', encodings.from_rgb(main, colour), colour, shot.header, shot.info)
         for name, encoding in (('visible', 'rgb8'), ('thermal', 'mono8')):
             restored = getattr(fusion, name)
             if restored is not None and self._outputs.listened(f'{name}_restored'):
-                self._outputs.picture(f'{name}_restored', restored, encoding, shot.header, info)
+                self._outputs.picture(
+                    f'{name}_restored', restored, encoding, shot.header, shot.info)
 
     def _publish_mosaic(self, fusion: object, shot: Shot) -> None:
         labels = self._verdicts.labels

@@ -60,6 +60,16 @@ def test_without_visible_the_restored_thermal_goes_on_under_its_own_header(
     assert scene.accounted()['single.thermal'] > 10
 
 
+def test_the_camera_info_of_thermal_alone_is_without_its_telemetry_rows(start, peer):
+    infos = peer.listen_first('fusion_node/fused/camera_info', CameraInfo)
+    scene = Scene(start, peer, {'output.size': 'thermal', 'thermal.crop_top_px': 4})
+    peer.camera('thermal/camera_info', CameraInfo).publish(camera_info(80, 64))
+    scene.cameras.run(lambda: infos, 'its camera_info', visible=False)
+    last = infos[-1]
+    assert (last.width, last.height, last.header.frame_id) == (80, 60, 'thermal')
+    assert (last.k[4], last.k[5], last.p[5], last.p[6]) == (110, 28, 110, 28)
+
+
 def test_without_both_it_warns_then_calls_it_stale_and_shows_nothing_again(
         start, peer, monkeypatch):
     monkeypatch.setattr(diagnostics, 'STALE_S', 3.0)
