@@ -14,7 +14,7 @@ from degfusion_ros.stream.presence import Presence, STREAMS
 
 NS = 1_000_000_000
 WAIT_NS = NS // 2  # of the bag's time: longer than in the node, for here it delays nobody
-CAPACITY = 1000  # frames of a stream that may wait so long
+CAPACITY = 128  # frames of a stream that may wait so long; decoded, they are a few MB each
 
 
 class Frame(NamedTuple):
@@ -42,7 +42,7 @@ def _pairer(options: Options) -> Pairer:
     return Pairer(told['sync.reference'], max_dt_ns=round(told['sync.max_dt_s'] * NS),
                   wait_ns=WAIT_NS, hold_ns=round(told['sync.hold_s'] * NS), capacity=CAPACITY,
                   presence=Presence(round(told['sync.lost_after_s'] * NS)),
-                  offsets_ns={name: int(told[f'sync.offset_{name}_s'] * NS) for name in STREAMS})
+                  offsets_ns={name: round(told[f'sync.offset_{name}_s'] * NS) for name in STREAMS})
 
 
 def new_scaler(options: Options) -> ThermalScaler:

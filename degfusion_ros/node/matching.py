@@ -36,9 +36,12 @@ class Shifted(NamedTuple):
     frame: Frame
 
 
+def _ns(seconds: float) -> int:
+    return round(seconds * NS)  # int() makes 2009999999 of 2.01 s: stamps may have to be equal
+
+
 def _offsets_ns(settings: Settings) -> dict[str, int]:
-    # rounded: 0.57 s must not become 569999999 ns where stamps have to be equal
-    return {name: round(settings[f'sync.offset_{name}_s'] * NS) for name in STREAMS}
+    return {name: _ns(settings[f'sync.offset_{name}_s']) for name in STREAMS}
 
 
 class Nearest:
@@ -50,10 +53,10 @@ class Nearest:
         self._node, self._on_pair = node, on_pair
         self._pairer = Pairer(
             reference=settings['sync.reference'],
-            max_dt_ns=int(settings['sync.max_dt_s'] * NS),
-            wait_ns=int(settings['sync.wait_s'] * NS),
+            max_dt_ns=_ns(settings['sync.max_dt_s']),
+            wait_ns=_ns(settings['sync.wait_s']),
             offsets_ns=_offsets_ns(settings),
-            hold_ns=int(settings['sync.hold_s'] * NS),
+            hold_ns=_ns(settings['sync.hold_s']),
             capacity=settings['sync.queue_size'], presence=presence)
         # Waiting is measured on the steady clock: simulated time may stand still.
         self._timer = node.create_timer(

@@ -36,6 +36,14 @@ def test_a_frame_without_partner_is_given_up_after_its_wait(start, peer):
     wait_for(lambda: diagnosed(reports).get('dropped.visible.no_partner') == '1', 'a report')
 
 
+def test_the_largest_distance_holds_to_the_nanosecond(start, peer):
+    start(EchoFuser(), {'sync.max_dt_s': 2.01, 'sync.hold_s': 0.0, 'sync.wait_s': 0.5})
+    fused = peer.listen('fusion_node/fused/image', Image)
+    peer.send_pair(30, apart_ns=-2_010_000_000)
+    wait_for(lambda: fused, 'a pair')
+    assert fused[0].header.stamp.sec == 3
+
+
 @pytest.mark.parametrize('rate_hz, more', [(0.1, 0), (100.0, 4)])
 def test_the_mosaic_has_a_rate_of_its_own(start, peer, rate_hz, more):
     fuser = EchoFuser()
