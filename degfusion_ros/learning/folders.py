@@ -37,6 +37,7 @@ class Pair:
     split: str = ''     # train, val or test as published; empty where nobody divided the set
     folder: str = ''    # where it was found, relative to the root
     border: Border | None = None
+    sequence: str = ''  # the video that it is a frame of, where the dataset tells
 
 
 def images_in(folder: Path) -> dict[str, Path]:

@@ -12,7 +12,8 @@ from degfusion_ros.learning.deraining_task import DerainingTask
 from degfusion_ros.learning.distillation import Teacher
 from degfusion_ros.learning.loop import Loop, own_seed, start_from, stream_loader, TrainingError
 from degfusion_ros.learning.narrowing import narrow
-from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
+from degfusion_ros.learning.pairs import DegradedStream, PairFolders
+from degfusion_ros.learning.reservoir import Reservoir
 from degfusion_ros.learning.upcycling import upcycle
 from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import DgMoe, PARTS

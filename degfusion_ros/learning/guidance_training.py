@@ -23,7 +23,8 @@ from degfusion_ros.learning.loop import (
     stream_loader,
     TrainingError,
 )
-from degfusion_ros.learning.pairs import NoPairs, PairFolders, Reservoir
+from degfusion_ros.learning.pairs import NoPairs, PairFolders
+from degfusion_ros.learning.reservoir import Reservoir
 from degfusion_ros.models import checkpoint, clip as clips
 from degfusion_ros.models.guidance import Guidance, Judgement, VECTOR_SIZE
 from degfusion_ros.models.labels import LABELS, THERMAL_LABELS, VISIBLE_LABELS
@@ -129,6 +130,8 @@ def train(config: dict, folder: Path, data: Path, resume: bool = False) -> Path:
     if config.get('start_from'):
         _start(guidance, Path(config['start_from']), config.get('hold', False))
     done = sum(steps_done(folder / phase) for phase in (PRETRAIN, LORA)) if resume else 0
+    # what is wanted at the end is missed before the first step
+    kept = held_back_pairs(config, data) if config['report'] else ()
     samples, held_back = _samples(config, data, done)
     samples.begin(config['batch'] * 16, config['fresh'] * done)
     if not config.get('hold'):
@@ -156,7 +159,7 @@ def train(config: dict, folder: Path, data: Path, resume: bool = False) -> Path:
     if config['report']:
         guidance.cpu()
         guidance_report.write(guidance_report.report(
-            guidance, *held_back_pairs(config, data), config['report'], config['visible_from']),
+            guidance, *kept, config['report'], config['visible_from']),
             out.with_suffix('.json'))
     return out
 
@@ -190,7 +193,10 @@ def _nights(config: dict, folders: PairFolders, validation: bool) -> list[np.nda
     try:
         return [visible for visible, _ in dark.load(validation)] if config['nights'] else []
     except NoPairs as error:
-        raise TrainingError(f'{error} as dark as `nights` wants; set nights: {{}}') from error
+        kept, remedy = ('held back', 'validation_share') if validation else \
+            ('to train on', 'max_luminance')
+        raise TrainingError(f'{dark.root}: no pair {kept} is as dark as `nights` wants; '
+                            f'set nights: {{}}, or raise its {remedy}') from error
 
 
 def _samples(config: dict, data: Path, done: int) -> tuple[Reservoir, Reservoir]:

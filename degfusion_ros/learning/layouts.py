@@ -33,6 +33,9 @@ _FOLDERS: dict[str, tuple[tuple[str, str, str], ...]] = {
     'folders': (('visible', 'thermal', ''), ('visible', 'infrared', ''),
                 ('*/visible', '*/thermal', ''), ('*/visible', '*/infrared', '')),
 }
+# of `folders`, by the name that a star stands for
+_SPLITS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
+           'test': 'test', 'testing': 'test'}
 _BORDERS = {'DroneVehicle': Border(840, 712, 100)}
 LAYOUTS = (*_FOLDERS, 'TNO')
 
@@ -90,9 +93,14 @@ def _listed(root: Path, layout: str) -> Found:
             words = iter(captured)
             parts = [next(words) if part == '*' else part for part in thermal.split('/')]
             for partner, _ in _expand(root, parts):
-                _match(found, folder, partner, split, str(folder.relative_to(root)), captured,
-                       _BORDERS.get(layout))
+                _match(found, folder, partner, split or _told_by(captured),
+                       str(folder.relative_to(root)), captured, _BORDERS.get(layout))
     return found
+
+
+def _told_by(captured: tuple[str, ...]) -> str:
+    """Return the split that folders' own names tell, '' where none does."""
+    return next((_SPLITS[name.casefold()] for name in captured if name.casefold() in _SPLITS), '')
 
 
 def _expand(root: Path, parts: list[str]) -> Iterator[tuple[Path, tuple[str, ...]]]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clean visible-thermal pairs from disk, and an endless stream of degraded samples of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 import hashlib
@@ -20,7 +20,6 @@ from degfusion_ros.models.labels import VISIBLE_LABELS
 
 MOSTLY = 0.85       # share of samples that have a label asked for; others may have it too
 UNDEGRADED = 0.1    # share of pairs with nothing wrong, beyond the few of `conditions.draw`
-_AT_ONCE = 64       # samples completed together: more would want much memory
 
 
 class NoPairs(DataError):
@@ -33,7 +32,7 @@ class PairFolders:
     Where the clean pairs are: `root`/SET/visible and `root`/SET/thermal.
 
     With `layout` (auto, or a name of layouts.LAYOUTS) each `root`/SET is a dataset in the folders
-    of its release; what was published for testing is left out.
+    of its release; what was published for testing is left out, for validation held back.
     """
 
     root: Path
@@ -47,12 +46,13 @@ class PairFolders:
 
     def load(self, validation: bool = False) -> list[tuple[np.ndarray, np.ndarray]]:
         """
-        Return (uint8 HxWx3 RGB, uint8 HxW) pairs; the split is fixed by the file stem.
+        Return (uint8 HxWx3 RGB, uint8 HxW) pairs; the split is fixed by the file stem, or the
+        sequence.
 
         The validation pairs are the share and all of `exclude`, stems or the names that `layout`
         makes of them: what is never trained on. Raises DataError; NoPairs where none is left.
         """
-        pairs, met = [], set()
+        pairs, met, chosen, other = [], set(), 0, 0
         for name in self.sets:
             for found in self._find(Path(self.root) / name):
                 known = {found.name, found.visible.stem}
@@ -60,17 +60,34 @@ class PairFolders:
                 if found.split == 'test':
                     continue
                 share = int(hashlib.sha1(_stem(found).encode()).hexdigest()[:8], 16) / 2 ** 32
-                held_back = not known.isdisjoint(self.exclude) or share < self.validation_share
+                held_back = (found.split == 'val' or share < self.validation_share
+                             or not known.isdisjoint(self.exclude))
                 if held_back != validation:
+                    other += 1
                     continue
+                chosen += 1
                 pair = self._fitted(*read(found))
                 if self.min_luminance <= pair[0].mean() <= self.max_luminance:
                     pairs.append(pair)
         if not validation:
             self._tell_unmatched(met)
         if not pairs:
-            raise NoPairs(f'{self.root}: the sets {", ".join(self.sets)} hold no usable pair')
+            raise NoPairs(f'{self.root}: of the sets {", ".join(self.sets)} '
+                          f'{self._why_none(validation, chosen, other)}')
         return pairs
+
+    def _why_none(self, validation: bool, chosen: int, other: int) -> str:
+        if chosen:
+            return (f'{chosen} pairs are {"held back" if validation else "to train on"}, none with '
+                    f'a mean luminance from {self.min_luminance:g} to {self.max_luminance:g}: '
+                    'change min_luminance, max_luminance or validation_share')
+        if not other:
+            return 'all pairs are published test images: add others to sets'
+        if validation:
+            return (f'no pair is held back, of {other}: raise validation_share '
+                    f'({self.validation_share:g}), or name some in exclude')
+        return (f'all {other} pairs are held back: lower validation_share '
+                f'({self.validation_share:g}), or name fewer in exclude')
 
     def _find(self, folder: Path) -> list[Pair]:
         if self.layout:
@@ -97,7 +114,13 @@ def _tell(line: str) -> None:
 
 
 def _stem(pair: Pair) -> str:
-    """Return what divides a pair: its file's stem, which a layout's name may end with."""
+    """
+    Return what divides a pair: its file's stem, which a layout's name may end with.
+
+    The frames of a sequence are much alike, and stay together.
+    """
+    if pair.sequence:
+        return pair.sequence
     stem = pair.visible.stem        # TNO's names are its scenes; the files of many are called Vis
     return stem if f'_{pair.name}'.endswith(f'_{stem}') else pair.name
 
@@ -240,59 +263,3 @@ def warm_targets(thermal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     smooth = cv2.GaussianBlur(thermal, (0, 0), 1.5)
     warm = (smooth >= np.percentile(smooth, 98)).astype(np.uint8)
     return warm, cv2.dilate(warm, np.ones((25, 25))) - cv2.dilate(warm, np.ones((5, 5)))
-
-
-class Reservoir:
-    """
-    The newest samples of a slow stream, drawn from at random by a fast consumer.
-
-    Degrading whole frames on a few cores is slower than training; every sample is met about
-    `reuse` times before `capacity` newer ones displace it.
-    """
-
-    def __init__(self, stream, capacity: int, seed: int):
-        self._stream, self._capacity = iter(stream), capacity
-        self._items: list[dict] = []
-        self._next = 0
-        self._rng = np.random.default_rng(seed)
-
-    def fill(self, count: int, prepare: Callable[[list[dict]], list[dict]] | None = None) -> None:
-        """Take `count` fresh samples in; `prepare` may complete them once, all together."""
-        # copies: every tensor that a worker process sent holds a file open
-        fresh = [{k: v.clone() for k, v in next(self._stream).items()} for _ in range(count)]
-        for item in prepare(fresh) if prepare else fresh:
-            if len(self._items) < self._capacity:
-                self._items.append(item)
-            else:
-                self._items[self._next] = item
-                self._next = (self._next + 1) % self._capacity
-
-    def begin(self, first: int, since: float = 0.0,
-              prepare: Callable[[list[dict]], list[dict]] | None = None) -> None:
-        """
-        Fill as a run has it that began with `first` samples and took in `since` later.
-
-        A run that resumes would else go through few samples over and over.
-        """
-        for left in range(min(self._capacity, first + round(since)), 0, -_AT_ONCE):
-            self.fill(min(left, _AT_ONCE), prepare)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def draw(self, count: int) -> dict[str, torch.Tensor]:
-        """Stack `count` different random samples."""
-        chosen = self._rng.choice(len(self._items), size=count, replace=False)
-        keys = self._items[0]
-        return {k: torch.stack([self._items[i][k] for i in chosen]) for k in keys}
-
-    def chunks(self, count: int) -> Iterator[dict[str, torch.Tensor]]:
-        """Go through all samples, oldest first or not, `count` at a time."""
-        for i in range(0, len(self._items), count):
-            part = self._items[i:i + count]
-            yield {k: torch.stack([item[k] for item in part]) for k in part[0]}
-
-    def draw_some(self, keys: tuple[str, ...], count: int) -> dict[str, torch.Tensor]:
-        """Stack some entries of `count` random samples, some of them perhaps twice."""
-        chosen = self._rng.integers(len(self._items), size=count)
-        return {k: torch.stack([self._items[i][k] for i in chosen]) for k in keys}

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from degfusion_ros.learning.loop import Loop, own_seed, start_from, stream_loader, TrainingError
-from degfusion_ros.learning.pairs import DegradedStream, PairFolders, Reservoir
+from degfusion_ros.learning.pairs import DegradedStream, PairFolders
+from degfusion_ros.learning.reservoir import Reservoir
 from degfusion_ros.learning.tg_losses import FusionStage, Restoration
 from degfusion_ros.models import checkpoint
 from degfusion_ros.models.tg_ecnet import TgEcnet

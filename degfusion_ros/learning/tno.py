@@ -39,7 +39,7 @@ def _sequence(base: Path, visible: Path) -> list[Pair]:
     heat = {_number(stem): path for stem, path in images_in(thermal).items()}
     scene = visible.parent.relative_to(base)
     return [Pair('_'.join((*scene.parts, _number(stem))), path, heat[_number(stem)],
-                 folder=str(scene))
+                 folder=str(scene), sequence='_'.join(scene.parts))
             for stem, path in images_in(visible).items() if _number(stem) in heat]
 
 

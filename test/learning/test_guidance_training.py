@@ -14,7 +14,7 @@ import yaml
 from degfusion_ros.learning import fusion_training, guidance_training
 from degfusion_ros.learning.guidance_training import GuidanceTask
 from degfusion_ros.learning.loop import TrainingError
-from degfusion_ros.learning.pairs import Reservoir
+from degfusion_ros.learning.reservoir import Reservoir
 from degfusion_ros.models.guidance import Guidance
 
 CONFIG = Path(__file__).parents[2] / 'config' / 'train'
@@ -114,3 +114,12 @@ def test_phases_begin_anew_where_an_earlier_one_has_gone_on(pair_root, tmp_path)
             for phase in ('pretrain', 'lora', 'read_out')]
     name = next(k for k in last[0] if k.startswith('guidance.clip.visual') and 'conv1' in k)
     assert all(torch.equal(last[0][name], other[name]) for other in last[1:])
+
+
+def test_nights_that_are_missing_at_the_end_are_missed_before_the_first_step(pair_root, tmp_path):
+    nights = {'max_luminance': 255, 'validation_share': 0.0}
+    config = _config(0, pretrain_steps=1, nights=nights, report=7)
+    with pytest.raises(TrainingError, match='no pair held back is as dark as `nights` wants; '
+                                            'set nights: {}, or raise its validation_share'):
+        guidance_training.train(config, tmp_path / 'out', pair_root)
+    assert not (tmp_path / 'out').exists()

@@ -148,3 +148,39 @@ def test_scenes_whose_files_share_a_stem_are_divided_by_their_names(tmp_path):
             + RELEASES['TNO'][0][2:4])      # by which it is known
     folders = PairFolders(tmp_path, ('TNO',), validation_share=0.4, layout='TNO')
     assert 1 < len(folders.load()) < 12
+
+
+@pytest.mark.parametrize('names', [('train', 'test', 'val'), ('Training', 'Testing', 'Validation')])
+def test_folders_named_by_a_split_are_of_that_split(tmp_path, names):
+    for name in names:
+        lay_out(tmp_path / 'set', [f'{name}/visible/a.png', f'{name}/thermal/a.png'])
+    lay_out(tmp_path / 'set', ['yard/visible/a.png', 'yard/thermal/a.png'])
+    found = find(tmp_path / 'set')
+    assert found.layout == 'folders' and {pair.name: pair.split for pair in found.pairs} == {
+        **{f'{name}_a': split for name, split in zip(names, ('train', 'test', 'val'))},
+        'yard_a': ''}
+
+
+@pytest.mark.parametrize('seen, heat', [('visible', 'thermal'), ('Visible', 'Infrared')])
+def test_training_takes_no_published_test_or_validation_image(tmp_path, seen, heat):
+    for level, split in ((50, 'train'), (100, 'val'), (150, 'test')):
+        for side in (seen, heat):
+            (tmp_path / 'set' / split / side).mkdir(parents=True)
+            cv2.imwrite(str(tmp_path / 'set' / split / side / 'a.png'),
+                        np.full((8, 8), level, np.uint8))
+    folders = PairFolders(tmp_path, ('set',), layout='auto', validation_share=0.0)
+    assert [[visible[0, 0, 0] for visible, _ in folders.load(validation)]
+            for validation in (False, True)] == [[50], [100]]
+
+
+def test_the_frames_of_a_sequence_are_divided_together(tmp_path):
+    for scene in range(12):
+        for side in ('visual', 'thermal'):
+            folder = tmp_path / f'TNO/FEL_images/scene{scene}/{side}'
+            folder.mkdir(parents=True)
+            for frame in range(5):
+                cv2.imwrite(str(folder / f'{frame}.bmp'), np.full((8, 8), 20 * scene, np.uint8))
+    folders = PairFolders(tmp_path, ('TNO',), validation_share=0.4, layout='TNO')
+    train, held = ({int(visible[0, 0, 0]) for visible, _ in folders.load(validation)}
+                   for validation in (False, True))
+    assert train and held and not train & held

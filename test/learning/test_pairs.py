@@ -14,8 +14,8 @@ from degfusion_ros.learning.pairs import (
     DegradedStream,
     find_pairs,
     misplaced,
+    NoPairs,
     PairFolders,
-    Reservoir,
 )
 from degfusion_ros.models.labels import VISIBLE_LABELS
 
@@ -103,39 +103,12 @@ def test_cells_are_luminance_of_bytes_and_of_floats():
         np.testing.assert_allclose(cells(image), want, atol=1e-5)
 
 
-def test_reservoir_keeps_the_newest():
-    stream = ({'n': torch.tensor(i)} for i in range(100))
-    reservoir = Reservoir(stream, capacity=5, seed=0)
-    reservoir.fill(12)
-    assert sorted(reservoir.draw(5)['n'].tolist()) == [7, 8, 9, 10, 11]
-    assert reservoir.draw_some(('n',), 30)['n'].shape == (30,)
-
-
-def test_reservoir_begins_as_full_as_the_run_had_it():
-    def filled(capacity, *begin):
-        parts = []
-        reservoir = Reservoir(({'n': torch.tensor(i)} for i in range(999)), capacity, seed=0)
-        reservoir.begin(*begin, lambda fresh: parts.append(len(fresh)) or fresh)
-        return len(reservoir), parts
-    assert filled(500, 64, 0) == (64, [64])
-    assert filled(500, 64, 100.4) == (164, [64, 64, 36])     # completed in parts: memory
-    assert filled(100, 64, 4000) == (100, [64, 36])
-
-
 def test_excluded_stems_without_a_pair_are_told_once(pair_root, capsys):
     for _ in range(2):
         PairFolders(pair_root, ('street',), exclude=('003', 'never_a_pair', 17)).load()
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1
     assert 'exclude: never_a_pair, 17: no such pair in the sets street' in told[0]
-
-
-def test_reservoir_keeps_copies():
-    sample = {'x': torch.zeros(1)}      # a worker's memory, of which every tensor is an open file
-    reservoir = Reservoir(iter([sample]), capacity=5, seed=0)
-    reservoir.fill(1)
-    sample['x'].fill_(7)
-    assert reservoir.draw(1)['x'].item() == 0
 
 
 def test_bad_folders_are_named(pair_root, tmp_path):
@@ -151,3 +124,18 @@ def test_unaligned_pairs_are_refused(pair_root):
     cv2.imwrite(str(pair_root / 'street/thermal/000.jpg'), np.zeros((8, 8), np.uint8))
     with pytest.raises(DataError, match='aligned'):
         PairFolders(pair_root, ('street',), validation_share=0.0).load()
+
+
+@pytest.mark.parametrize('validation, change, told', [
+    (True, {'validation_share': 0.0},
+     r'no pair is held back, of 12: raise validation_share \(0\), or name some in exclude'),
+    (False, {'validation_share': 1.0},
+     r'all 12 pairs are held back: lower validation_share \(1\), or name fewer in exclude'),
+    (False, {'validation_share': 0.0, 'max_luminance': 9.0},
+     '12 pairs are to train on, none with a mean luminance from 0 to 9: change min_luminance, '),
+    (True, {'validation_share': 1.0, 'min_luminance': 250.0},
+     '12 pairs are held back, none with a mean luminance from 250 to 255: change min_luminance, ')])
+def test_where_no_pair_is_left_it_is_said_why_and_what_to_do(pair_root, validation, change, told):
+    folders = PairFolders(pair_root, ('street',), **change)
+    with pytest.raises(NoPairs, match=f'of the sets street {told}'):
+        folders.load(validation)
