@@ -210,9 +210,9 @@ class Writer:
             if recorded.msgdef.data or not known:
                 told = {'msgdef': recorded.msgdef.data, 'rihs01': recorded.digest or (
                     TYPES.hash_rihs01(msgtype) if known else UNHASHED)}
-        told = dict(typestore=TYPES, offered_qos_profiles=qos, **told)
         try:
-            self.connections[topic, msgtype] = self.writer.add_connection(topic, msgtype, **told)
+            self.connections[topic, msgtype] = self.writer.add_connection(
+                topic, msgtype, typestore=TYPES, offered_qos_profiles=qos, **told)
         except TypesysError as error:
             raise BagError(f'{self.path}: {topic}: unknown type {msgtype}') from error
 
@@ -238,7 +238,9 @@ class Writer:
 
 
 def stamp_ns(raw: bytes) -> int:
-    """Read the header stamp (ns) of a raw message whose first field is a std_msgs/Header."""
+    """Read the stamp (ns) of a raw message that begins with a std_msgs/Header, or BagError."""
+    if len(raw) < 12:
+        raise BagError(f'a message of {len(raw)} bytes is too short for a header')
     order = 'little' if raw[1] & 1 else 'big'
     seconds = int.from_bytes(raw[4:8], order, signed=True)
     return seconds * 1_000_000_000 + int.from_bytes(raw[8:12], order)
@@ -267,11 +269,9 @@ def image_cdr(array: np.ndarray, encoding: str, stamp: int, frame_id: str) -> by
 
 def camera_info_cdr(height: int, width: int, focal: float, stamp: int, frame_id: str) -> bytes:
     """Serialise a pinhole sensor_msgs/CameraInfo without distortion; focal length in pixels."""
-    cx, cy = width / 2, height / 2
-    k = np.array([focal, 0, cx, 0, focal, cy, 0, 0, 1], np.float64)
-    p = np.array([focal, 0, cx, 0, 0, focal, cy, 0, 0, 0, 1, 0], np.float64)
-    roi = TYPES.types['sensor_msgs/msg/RegionOfInterest'](
-        x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+    k = np.array([focal, 0, width / 2, 0, focal, height / 2, 0, 0, 1], np.float64)
+    p = np.array([focal, 0, width / 2, 0, 0, focal, height / 2, 0, 0, 0, 1, 0], np.float64)
+    roi = TYPES.types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False)
     message = TYPES.types[CAMERA_INFO](
         header=header(stamp, frame_id), height=height, width=width,
         distortion_model='plumb_bob', d=np.zeros(5), k=k, r=np.eye(3).reshape(-1), p=p,

@@ -141,6 +141,12 @@ def test_rubbish_message_is_refused():
         bags.deserialize(b'\0\1\0\0\1', bags.IMAGE)
 
 
+@pytest.mark.parametrize('raw', [b'', b'\0', b'\0\1\0\0\1\0\0\0\0\0\0'])
+def test_a_message_too_short_for_a_stamp_is_refused(raw):
+    with pytest.raises(bags.BagError, match=f'message of {len(raw)} bytes is too short'):
+        bags.stamp_ns(raw)
+
+
 def named(path, *names, kind=bags.IMAGE):
     """Write one message to each topic."""
     with bags.Writer(path) as writer:

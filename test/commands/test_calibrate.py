@@ -36,17 +36,22 @@ def folders(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def bag(tmp_path):
-    with bags.Writer(tmp_path / 'board.mcap') as writer:
+def record(path, spoil=None):
+    """Write a bag of the views; spoil: {(topic, number of the frame): raw message in its place}."""
+    with bags.Writer(path) as writer:
         for number, (visible, heat) in enumerate(views()):
             stamp = 10 ** 9 + number * 10 ** 8
             colour = cv2.cvtColor(visible, cv2.COLOR_GRAY2RGB)
             for topic, array, encoding, late in (('/rgb/image', colour, 'rgb8', 0),
                                                  ('/boson/image', heat, 'mono16', 4 * 10 ** 6)):
-                writer.write(topic, bags.IMAGE, stamp,
-                             bags.image_cdr(array, encoding, stamp + late, 'camera'))
-    return tmp_path / 'board.mcap'
+                raw = bags.image_cdr(array, encoding, stamp + late, 'camera')
+                writer.write(topic, bags.IMAGE, stamp, (spoil or {}).get((topic, number), raw))
+    return path
+
+
+@pytest.fixture
+def bag(tmp_path):
+    return record(tmp_path / 'board.mcap')
 
 
 def calibrate(root, *more):
@@ -81,6 +86,38 @@ def test_a_bag_whose_stamps_are_apart_is_told(bag, tmp_path, capsys):
     assert main(['calibrate', '--bag', str(bag), '--output', str(tmp_path / 'r.yaml'),
                  '--max-dt-s', '0.001', *BOARD]) == 1
     assert '--max-dt-s' in capsys.readouterr().err
+
+
+def odd(array, encoding, number):
+    return bags.image_cdr(array, encoding, 10 ** 9 + number * 10 ** 8, 'camera')
+
+
+def test_a_frame_that_cannot_be_used_is_named_and_costs_its_pair_alone(tmp_path, capsys):
+    grey, dead = np.zeros(SIZE[::-1], np.uint8), np.full(SIZE[::-1], np.nan, np.float32)
+    path = record(tmp_path / 'board.mcap', {
+        ('/rgb/image', 1): odd(grey, 'rgb9', 1), ('/boson/image', 3): odd(dead, '32FC1', 3),
+        ('/rgb/image', 4): b''})
+    out = tmp_path / 'r.yaml'
+    assert main(['calibrate', '--bag', str(path), '--output', str(out), *BOARD]) == 0
+    told = capsys.readouterr()
+    assert '60 points of 2 views' in told.out and out.exists()
+    lines = sorted(told.err.splitlines())
+    assert len(lines) == 3
+    for line, topic, number, why in zip(
+            lines, ('/boson/image', '/rgb/image', '/rgb/image'), (3, 1, 4),
+            ('no finite pixel', 'rgb9', '0 bytes')):
+        assert line.startswith(f'calibrate: {path}: {topic}: frame {number} is left out: ')
+        assert why in line
+
+
+def test_a_bag_whose_frames_are_all_bad_is_told(tmp_path, capsys):
+    grey = np.zeros(SIZE[::-1], np.uint8)
+    path = record(tmp_path / 'board.mcap', {
+        ('/rgb/image', number): odd(grey, 'rgb9', number) for number in range(len(PLACES))})
+    assert main(['calibrate', '--bag', str(path), '--output', str(tmp_path / 'r.yaml')]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 6 and f'{path}: of each of the 5 pairs' in lines[-1]
+    assert not (tmp_path / 'r.yaml').exists()
 
 
 def test_a_scene_gives_one_too(tmp_path, capsys):
