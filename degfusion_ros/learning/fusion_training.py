@@ -10,7 +10,14 @@ from torch import nn
 from degfusion_ros.learning import losses
 from degfusion_ros.learning.deraining_task import DerainingTask
 from degfusion_ros.learning.distillation import Teacher
-from degfusion_ros.learning.loop import Loop, own_seed, start_from, stream_loader, TrainingError
+from degfusion_ros.learning.loop import (
+    Loop,
+    own_seed,
+    start_from,
+    stream_loader,
+    TrainingError,
+    writing,
+)
 from degfusion_ros.learning.narrowing import narrow
 from degfusion_ros.learning.pairs import DegradedStream, PairFolders
 from degfusion_ros.learning.reservoir import Reservoir
@@ -188,6 +195,7 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
         teacher.network.to(loop.device)
     if resume:
         loop.resume()
+    torch.manual_seed(own_seed(config['seed']) + loop.step)     # now that all have one network
     stream = DegradedStream(pairs, own_seed(config['seed']) + loop.step, config['crops'],
                             config['crop'], config.get('mostly', ()), config.get('alone', 0.0))
     samples = Reservoir(stream_loader(stream, config['workers']), config['reservoir'],
@@ -218,8 +226,9 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
 
     def export() -> None:
         network = {k.removeprefix('network.'): v for k, v in loop.averaged().items()}
-        checkpoint.save(out, DgMoe.kind, network, guidance_state, task.network.config, loop.step,
-                        guidance.clip_name)
+        with writing(out):
+            checkpoint.save(out, DgMoe.kind, network, guidance_state, task.network.config,
+                            loop.step, guidance.clip_name)
 
     loop.run(step_losses, 'fusion', {config['export_steps']: export})
     return out

@@ -22,6 +22,7 @@ from degfusion_ros.learning.loop import (
     steps_done,
     stream_loader,
     TrainingError,
+    writing,
 )
 from degfusion_ros.learning.pairs import NoPairs, PairFolders
 from degfusion_ros.learning.reservoir import Reservoir
@@ -130,6 +131,8 @@ def train(config: dict, folder: Path, data: Path, resume: bool = False) -> Path:
     if config.get('start_from'):
         _start(guidance, Path(config['start_from']), config.get('hold', False))
     done = sum(steps_done(folder / phase) for phase in (PRETRAIN, LORA)) if resume else 0
+    read = steps_done(folder / READ_OUT) if resume else 0
+    torch.manual_seed(own_seed(config['seed']) + done + read)       # now that all have one network
     # what is wanted at the end is missed before the first step
     kept = held_back_pairs(config, data) if config['report'] else ()
     samples, held_back = _samples(config, data, done)
@@ -145,23 +148,27 @@ def train(config: dict, folder: Path, data: Path, resume: bool = False) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     first = processes().is_main_process
     if first:
-        save_file(clips.adapters(lora), folder / 'adapters.safetensors')
+        _save(clips.adapters(lora), folder / 'adapters.safetensors')
     clips.merge_lora(guidance.clip, lora)
     guidance.clip.requires_grad_(False)
     _read_out(task, config, folder / READ_OUT, samples, held_back, resume)
     out = folder / 'guidance.safetensors'
     if not first:
         return out
-    state = {k: v.contiguous() for k, v in guidance.state_dict().items()}
-    part = out.with_suffix('.part')
-    save_file(state, part, {'clip': config['clip'], 'kind': 'guidance'})
-    os.replace(part, out)
+    _save(guidance.state_dict(), out, {'clip': config['clip'], 'kind': 'guidance'})
     if config['report']:
         guidance.cpu()
         guidance_report.write(guidance_report.report(
             guidance, *kept, config['report'], config['visible_from']),
             out.with_suffix('.json'))
     return out
+
+
+def _save(tensors: dict[str, torch.Tensor], path: Path, about: dict | None = None) -> None:
+    part = path.with_suffix('.part')
+    with writing(path):
+        save_file({k: v.contiguous() for k, v in tensors.items()}, part, about)
+        os.replace(part, path)
 
 
 def _start(guidance: Guidance, file: Path, whole: bool) -> None:

@@ -2,6 +2,7 @@
 """What every training run shares: devices, progress, TensorBoard, checkpoints and resuming."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 import math
 import os
 from pathlib import Path
@@ -49,6 +50,18 @@ def steps_done(folder: Path) -> int:
 def _cannot_resume(path: Path, error: Exception) -> TrainingError:
     return TrainingError(f'{path}: cannot resume from it ({type(error).__name__}); delete it to '
                          'start again')
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what fails while `path` is written into a TrainingError; no part of it stays behind."""
+    try:
+        yield
+    except (SafetensorError, OSError) as error:
+        with suppress(OSError):
+            path.with_suffix('.part').unlink()
+        raise TrainingError(f'{path}: cannot be written ({error}): is the disk full? What stood '
+                            'there before is whole, and so is the last checkpoint') from error
 
 
 def start_from(file: Path, network: torch.nn.Module) -> None:

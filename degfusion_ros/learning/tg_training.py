@@ -5,7 +5,15 @@ from pathlib import Path
 
 import torch
 
-from degfusion_ros.learning.loop import Loop, own_seed, start_from, stream_loader, TrainingError
+from degfusion_ros.learning.loop import (
+    Loop,
+    own_seed,
+    start_from,
+    steps_done,
+    stream_loader,
+    TrainingError,
+    writing,
+)
 from degfusion_ros.learning.pairs import DegradedStream, PairFolders
 from degfusion_ros.learning.reservoir import Reservoir
 from degfusion_ros.learning.tg_losses import FusionStage, Restoration
@@ -34,12 +42,15 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
         raise TrainingError(f'network: {error}') from error
     if config.get('start_from'):
         start_from(Path(config['start_from']), network)
+    done = sum(steps_done(Path(folder) / stage) for stage in STAGES) if resume else 0
+    torch.manual_seed(own_seed(config['seed']) + done)      # now that all have one network
     pairs = PairFolders(root=data, **config['data']).load()
     out = Path(folder) / 'tg_ecnet.safetensors'
 
     def save(weights: dict[str, torch.Tensor], step: int) -> None:
-        checkpoint.save(out, 'tg_ecnet', weights, guidance_state, network.config, step,
-                        guidance.clip_name)
+        with writing(out):
+            checkpoint.save(out, 'tg_ecnet', weights, guidance_state, network.config, step,
+                            guidance.clip_name)
 
     network.to(memory_format=torch.channels_last)
     for stage in STAGES:

@@ -4,10 +4,14 @@
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+import torch
 import yaml
 
 from degfusion_ros.learning import fusion_training
+from degfusion_ros.learning.fusion_training import FusionTask
+from degfusion_ros.learning.loop import TrainingError
 from degfusion_ros.models.guidance import Guidance
 
 CONFIG = Path(__file__).parents[2] / 'config' / 'train'
@@ -35,3 +39,27 @@ def test_fewer_steps_than_were_made_still_give_the_network(pair_root, tmp_path, 
     assert fusion_training.train(_config(1), tmp_path / 'run', pair_root, guidance, True) == out
     after = load_file(out)
     assert all((before[k] == after[k]).all() for k in before)
+
+
+def test_torchs_random_numbers_are_a_processs_own_and_are_not_drawn_again(
+        pair_root, tmp_path, guidance, monkeypatch):
+    drawn, forward = [], FusionTask.forward
+    monkeypatch.setattr(FusionTask, 'forward', lambda *args: (
+        drawn.append(torch.rand(()).item()), forward(*args))[1])
+    for steps, resume in ((1, False), (2, True)):
+        fusion_training.train(_config(steps), tmp_path / 'run', pair_root, guidance, resume)
+    monkeypatch.setattr(fusion_training, 'own_seed', lambda seed: seed + 100)
+    fusion_training.train(_config(1), tmp_path / 'other', pair_root, guidance)
+    assert len(drawn) == len(set(drawn)) == 3
+
+
+def test_a_network_that_cannot_be_written_ends_the_run_in_one_line(pair_root, tmp_path, guidance,
+                                                                   monkeypatch):
+    def full(tensors, path, about):
+        path.write_bytes(b'half')
+        raise SafetensorError('I/O error: No space left on device (os error 28)')
+    monkeypatch.setattr('degfusion_ros.models.checkpoint.save_file', full)
+    with pytest.raises(TrainingError, match=r'dgmoe\.safetensors: cannot be written .*No space'):
+        fusion_training.train(_config(1), tmp_path / 'run', pair_root, guidance)
+    assert (tmp_path / 'run' / 'last.pt').exists()
+    assert not list((tmp_path / 'run').glob('*.part'))

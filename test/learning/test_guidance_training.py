@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 import torch
 import yaml
@@ -123,3 +124,33 @@ def test_nights_that_are_missing_at_the_end_are_missed_before_the_first_step(pai
                                             'set nights: {}, or raise its validation_share'):
         guidance_training.train(config, tmp_path / 'out', pair_root)
     assert not (tmp_path / 'out').exists()
+
+
+def test_torchs_random_numbers_are_a_processs_own_and_are_not_drawn_again(pair_root, tmp_path,
+                                                                          monkeypatch):
+    drawn, forward = [], GuidanceTask.forward
+    monkeypatch.setattr(GuidanceTask, 'forward', lambda *args: (
+        drawn.append(torch.rand(()).item()), forward(*args))[1])
+    for steps, resume in ((1, False), (2, True)):
+        guidance_training.train(_config(steps), tmp_path / 'run', pair_root, resume)
+    monkeypatch.setattr(guidance_training, 'own_seed', lambda seed: seed + 100)
+    guidance_training.train(_config(1), tmp_path / 'other', pair_root)
+    assert len(drawn) == len(set(drawn)) == 3
+
+
+@pytest.mark.parametrize('name', ['adapters', 'guidance'])
+def test_a_full_disk_is_told_in_one_line_and_leaves_what_was_there(pair_root, tmp_path, monkeypatch,
+                                                                   name):
+    save = guidance_training.save_file
+
+    def full(tensors, path, about=None):
+        if path.stem == name:
+            path.write_bytes(b'half')
+            raise SafetensorError('I/O error: No space left on device (os error 28)')
+        save(tensors, path, about)
+    monkeypatch.setattr(guidance_training, 'save_file', full)
+    (tmp_path / f'{name}.safetensors').write_bytes(b'whole')
+    with pytest.raises(TrainingError, match=rf'{name}\.safetensors: cannot be written .*No space'):
+        guidance_training.train(_config(0), tmp_path, pair_root)
+    assert (tmp_path / f'{name}.safetensors').read_bytes() == b'whole'
+    assert not list(tmp_path.glob('*.part'))

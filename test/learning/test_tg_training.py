@@ -4,6 +4,7 @@
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 import torch
 import yaml
@@ -113,3 +114,28 @@ def test_fewer_steps_than_were_made_still_give_the_network(pair_root, tmp_path, 
     assert _same(before, load_file(out))
     told = [line for line in capsys.readouterr().err.splitlines() if 'asked for' in line]
     assert [line.split(':')[1].rpartition('/')[2] for line in told] == ['restoration', 'fusion']
+
+
+def test_torchs_random_numbers_are_a_processs_own_and_are_not_drawn_again(
+        pair_root, tmp_path, guidance, monkeypatch):
+    drawn, forward = [], tg_training.Restoration.forward
+    monkeypatch.setattr(tg_training.Restoration, 'forward', lambda *args: (
+        drawn.append(torch.rand(()).item()), forward(*args))[1])
+    config = _config()
+    config['fusion']['steps'] = 0
+    for steps, resume in ((1, False), (2, True)):
+        config['restoration']['steps'] = steps
+        tg_training.train(config, tmp_path / 'run', pair_root, guidance, resume)
+    monkeypatch.setattr(tg_training, 'own_seed', lambda seed: seed + 100)
+    config['restoration']['steps'] = 1
+    tg_training.train(config, tmp_path / 'other', pair_root, guidance)
+    assert len(drawn) == len(set(drawn)) == 3
+
+
+def test_a_network_that_cannot_be_written_ends_the_run_in_one_line(pair_root, tmp_path, guidance,
+                                                                   monkeypatch):
+    def full(*args):
+        raise SafetensorError('I/O error: No space left on device (os error 28)')
+    monkeypatch.setattr('degfusion_ros.models.checkpoint.save_file', full)
+    with pytest.raises(TrainingError, match=r'tg_ecnet\.safetensors: cannot be written .*No space'):
+        tg_training.train(_config(), tmp_path / 'run', pair_root, guidance)
