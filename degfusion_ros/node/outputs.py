@@ -57,9 +57,10 @@ class Outputs:
     def picture(
             self, name: str, array: np.ndarray, encoding: str, header: Header,
             info: CameraInfo | None = None) -> None:
-        """Publish a picture and, where the camera's calibration is known, its camera_info."""
-        self._images[name].publish(messages.image(array, encoding, header))
-        if info is not None:
+        """Publish a picture and, where the calibration is known, its camera_info: what is heard."""
+        if _has_listeners(self._images[name]):
+            self._images[name].publish(messages.image(array, encoding, header))
+        if info is not None and _has_listeners(self._infos[name]):
             height, width = array.shape[:2]
             self._infos[name].publish(messages.scaled_camera_info(info, width, height, header))
         if _has_listeners(self._compressed[name]):      # last: it takes milliseconds

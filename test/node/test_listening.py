@@ -4,8 +4,10 @@
 from diagnostic_msgs.msg import DiagnosticArray
 from flow import accounted, Cameras, FUSED, QUICK
 import pytest
-from rig import diagnosed, EchoFuser, wait_for
+from rig import camera_info, diagnosed, EchoFuser, wait_for
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from degfusion_ros.node import messages
 
 OK = b'\x00'
 IDLE = 'running, not fusing: nobody subscribes to a picture'
@@ -43,6 +45,23 @@ def test_only_what_somebody_listens_to_is_computed(running, peer, topic, kind, a
     peer.listen(f'fusion_node/{topic}', kind)
     cameras.run(lambda: len(fuser.fused) > 3, 'fused frames')
     assert {outputs for *_, outputs in fuser.fused} == {asked}
+
+
+@pytest.mark.parametrize('topic, kind, unheard', [
+    ('fused/image/compressed', CompressedImage, ('image', 'scaled_camera_info')),
+    ('fused/camera_info', CameraInfo, ('image', 'compressed')),
+    ('fused/image', Image, ('scaled_camera_info', 'compressed')),
+])
+def test_of_a_picture_only_the_message_that_somebody_listens_to_is_made(
+        running, peer, monkeypatch, topic, kind, unheard):
+    made = []
+    for name in unheard:
+        monkeypatch.setattr(messages, name, lambda *_, name=name: made.append(name))
+    _, cameras, _ = running
+    peer.camera('visible/camera_info', CameraInfo).publish(camera_info())
+    heard = peer.listen(f'fusion_node/{topic}', kind)
+    cameras.run(lambda: len(heard) > 3 or made, 'what is listened to')
+    assert not made
 
 
 def test_who_listens_later_gets_the_fused_image_at_once(running, peer):
