@@ -145,7 +145,8 @@ class Stream:
         header = bags.header(stamp_ns, visible.frame_id)
         self._lose('', time_ns)
         state.stand_in.remember(*pair)
-        self._judge(time_ns, header, *pair)
+        if self._due(time_ns):
+            self._judge(time_ns, header, *pair)
         fusion = self._fuser.fuse(*pair, options.outputs)
         state.fused += 1
         for output in options.outputs:
@@ -163,7 +164,8 @@ class Stream:
             stream, picture, options.settings['output.size']))
         header = bags.header(frame.stamp_ns, frame.frame_id)
         self._lose(other_of(stream), frame.time_ns)
-        self._judge(frame.time_ns, header, **state.stand_in.for_judge(stream, picture))
+        if self._due(frame.time_ns):
+            self._judge(frame.time_ns, header, **state.stand_in.for_judge(stream, picture))
         made = getattr(self._fuser.fuse(**state.stand_in.for_network(stream, picture),
                                         outputs=(stream,)), stream)
         state.alone += 1
@@ -191,16 +193,17 @@ class Stream:
             state.scaled = thermal, state.scaler(thermal.picture)
         return state.scaled[1]
 
+    def _due(self, time_ns: int) -> bool:
+        """Tell whether it is time to judge."""
+        judged_ns, rate_hz = self.state.judged_ns, self._options.settings['degradation.rate_hz']
+        gap_ns = NS / rate_hz if rate_hz else np.inf
+        return judged_ns is None or not 0 <= time_ns - judged_ns < gap_ns
+
     def _judge(self, time_ns: int, header: object, visible: np.ndarray,
                thermal: np.ndarray) -> None:
-        """Judge, if it is time for it."""
-        state, told = self.state, self._options.settings
-        rate_hz = told['degradation.rate_hz']
-        gap_ns = NS / rate_hz if rate_hz else np.inf
-        if state.judged_ns is None or not 0 <= time_ns - state.judged_ns < gap_ns:
-            state.judged_ns = time_ns
-            self._tell(time_ns, header, self._fuser.refresh(
-                visible, thermal, keep=told['degradation.smoothing']))
+        self.state.judged_ns = time_ns
+        self._tell(time_ns, header, self._fuser.refresh(
+            visible, thermal, keep=self._options.settings['degradation.smoothing']))
 
     def _lose(self, missing: str, time_ns: int) -> None:
         """Take note of whose camera is lost, '' for nobody's; the next frame is then judged."""

@@ -1,24 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `fuse-bag` tells of a camera that is alone."""
+"""What `fuse-bag` tells of a camera that is alone, and what it makes for that."""
 
 from recorded_drive import BASE, fuse_bag, image, MS, on, pictures, START, THERMAL, VISIBLE
 
 from degfusion_ros import bags
+from degfusion_ros.node.lonely import StandIn
+
+INFO = THERMAL.replace('image_raw', 'camera_info')
+
+
+def record(path, heats):
+    """Write a bag of a thermal camera with its camera_info and a visible one that never comes."""
+    with bags.Writer(path) as writer:
+        writer.declare(VISIBLE, bags.IMAGE)
+        for i, heat in enumerate(heats):
+            at = START + i * 100 * MS
+            writer.write(INFO, bags.CAMERA_INFO, at, bags.camera_info_cdr(64, 48, 80, at, 'x'))
+            writer.write(THERMAL, bags.IMAGE, at, bags.image_cdr(heat, 'mono16', at, 'x'))
+    return path
 
 
 def test_a_thermal_camera_alone_has_a_camera_info_without_its_telemetry_rows(tmp_path, tiny_model):
-    params, topic = tmp_path / 'mine.yaml', THERMAL.replace('image_raw', 'camera_info')
+    params = tmp_path / 'mine.yaml'
+    source = record(tmp_path / 'in', [heat for _, heat in pictures(8, size=(128, 96))])
     params.write_text('/**:\n  ros__parameters: {thermal: {crop_top_px: 6, crop_bottom_px: 2}}\n')
-    with bags.Writer(tmp_path / 'in') as writer:
-        writer.declare(VISIBLE, bags.IMAGE)
-        for i, (_, heat) in enumerate(pictures(8, size=(128, 96))):
-            at = START + i * 100 * MS
-            writer.write(topic, bags.CAMERA_INFO, at, bags.camera_info_cdr(64, 48, 80, at, 'x'))
-            writer.write(THERMAL, bags.IMAGE, at, bags.image_cdr(heat, 'mono16', at, 'x'))
-    assert fuse_bag(tmp_path / 'in', tmp_path / 'out', tiny_model, '--params', params) == 0
+    assert fuse_bag(source, tmp_path / 'out', tiny_model, '--params', params) == 0
     for name in ('fused', 'thermal_restored'):
         (_, picture), (_, info) = (on(tmp_path / 'out', f'{BASE}/{name}/{what}')[0]
                                    for what in ('image', 'camera_info'))
         assert image(picture).shape[:2] == (56, 48) == (info.height, info.width)
         assert info.k[[0, 4, 2, 5]].tolist() == [80, 80, 24, 26]
         assert info.p[[0, 5, 2, 6]].tolist() == [80, 80, 24, 26]
+
+
+def test_the_judge_is_made_a_stand_in_only_when_it_is_to_judge(tmp_path, tiny_model, monkeypatch):
+    made, for_judge = [], StandIn.for_judge
+    monkeypatch.setattr(StandIn, 'for_judge', lambda self, *args: (
+        made.append(args) or for_judge(self, *args)))
+    source = record(tmp_path / 'in', [heat for _, heat in pictures(18)])
+    assert fuse_bag(source, tmp_path / 'out', tiny_model, '--outputs', 'fused') == 0
+    judged = on(tmp_path / 'out', f'{BASE}/degradation/scores')
+    assert len(made) == len(judged) < len(on(tmp_path / 'out', f'{BASE}/fused/image')) / 3

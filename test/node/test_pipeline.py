@@ -14,6 +14,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from degfusion_ros.imaging import mosaic
 from degfusion_ros.imaging.geometry import Plane
 from degfusion_ros.imaging.registration_file import save
+from degfusion_ros.node.lonely import StandIn
+from degfusion_ros.node.matching import Frame
+from degfusion_ros.stream.pairing import Single
 
 WARN = b'\x01'
 MISFIT = 'registration_size: thermal image is 80x40'
@@ -88,3 +91,23 @@ def test_a_mosaic_that_fails_costs_no_pair(start, peer, monkeypatch):
         lambda: (v := diagnosed(reports)).get('fused') == str(count) and 'mosaic_error' in v and v,
         'a report')
     assert accounted(values)['in_progress'] == 0
+
+
+@pytest.mark.parametrize('rate_hz, count', [(2.0, 5), (0.0, 5), (20.0, 17)])
+def test_the_judge_is_shown_a_stand_in_no_oftener_than_it_may_look(
+        start, monkeypatch, rate_hz, count):
+    made, for_judge = [], StandIn.for_judge
+    monkeypatch.setattr(StandIn, 'for_judge', lambda self, *args: (
+        made.append(args) or for_judge(self, *args)))
+    spun = start(EchoFuser(), {'degradation.rate_hz': rate_hz})
+    running = wait_for(lambda: spun.node._running, 'an active node')
+    began = time.monotonic_ns()
+
+    def alone():
+        for number in range(50):  # half a second of a camera at 100 Hz
+            stamp = (number + 1) * PERIOD
+            running.pipeline(Single(
+                'visible', Frame(frame(stamp=stamp), began + number * PERIOD // 10), stamp))
+        return True
+    spun.do(alone)
+    assert len(made) == count
