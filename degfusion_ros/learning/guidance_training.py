@@ -33,6 +33,7 @@ from degfusion_ros.models.labels import LABELS, THERMAL_LABELS, VISIBLE_LABELS
 _N = len(VISIBLE_LABELS)
 PRETRAIN, LORA = 'pretrain', 'lora'      # the folders of the phases that draw samples
 READ_OUT = 'read_out'
+STANDARD_BATCHES = 16       # that tell the scale of the measures
 _SMOOTH = 0.02      # of the truth: composites hide some of their parts
 
 
@@ -136,9 +137,9 @@ def train(config: dict, folder: Path, data: Path, resume: bool = False) -> Path:
     # what is wanted at the end is missed before the first step
     kept = held_back_pairs(config, data) if config['report'] else ()
     samples, held_back = _samples(config, data, done)
-    samples.begin(config['batch'] * 16, config['fresh'] * done)
+    samples.begin(config['batch'] * STANDARD_BATCHES, config['fresh'] * done)
     if not config.get('hold'):
-        guidance.standardise(samples.draw(config['batch'] * 16)['measures'])
+        guidance.standardise(samples.draw(config['batch'] * STANDARD_BATCHES)['measures'])
     if config['pretrain_steps'] and not config.get('weights'):
         _phase(task, config, folder / PRETRAIN, config['pretrain_steps'], config['lr'],
                samples, held_back, resume)

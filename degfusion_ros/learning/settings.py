@@ -6,6 +6,7 @@ from math import inf
 from pathlib import Path
 from typing import get_args, get_origin, get_type_hints
 
+from degfusion_ros.learning.guidance_training import STANDARD_BATCHES
 from degfusion_ros.learning.loop import TrainingError
 from degfusion_ros.learning.pairs import PairFolders
 from degfusion_ros.models.dgmoe import DgMoe
@@ -21,7 +22,7 @@ _SETTINGS: dict[str, dict[str, tuple[str, str]]] = {
         '': (f'{_EVERY} clip only_clean nights batch pretrain_steps lr lora_rank lora_steps '
              'lora_lr read_out held_back visible_from report_steps report',
              'weights start_from hold'),
-        'nights': ('', _FOLDERS),
+        'nights': ('', _FOLDERS.replace('min_luminance ', '')),     # the darkest, however dark
         'read_out': ('steps batch lr weight_decay report_steps', '')},
     'fusion': {
         '': (f'{_EVERY} {_STEPS} network export_steps', 'start_from only teacher mostly alone'),
@@ -41,6 +42,8 @@ _KINDS: dict[str, object] = {
         (float, 'fresh lr ema alone lora_lr weight_decay visible_from checkpoint_s'),
         (bool, 'only_clean hold'), (str, 'clip'), (str | None, 'weights start_from only teacher'),
         (tuple[str, ...], 'mostly'), (dict[str, float], 'losses')) for name in names.split()}}
+_FROM_ONE = ('frames', 'crops', 'crop', 'batch', 'reservoir', 'lora_rank', 'export_steps',
+             'report_steps', 'held_back', 'max_width')
 _ASKED = {
     int: 'a whole number, 0 or more', float: 'a number', bool: 'true or false',
     str: 'text, in quotes where it looks like something else', str | None: 'text, or null',
@@ -52,7 +55,8 @@ def check(config: object, stage: str, file: Path) -> None:
     """
     Raise TrainingError unless `config` is one of `stage`.
 
-    It names `file` and the settings, or the first value of another kind than is asked for.
+    It names `file` and the settings, or the first value of another kind than is asked for, or too
+    small.
     """
     tables = {**_SETTINGS[stage], 'data': ('sets', _FOLDERS)}
     for name, (must, may) in tables.items():
@@ -71,6 +75,20 @@ def check(config: object, stage: str, file: Path) -> None:
         for key in table:
             if key not in tables:
                 _check(table[key], _KINDS[key], f'{where}{key}: ')
+            if key in _FROM_ONE and table[key] < 1:
+                raise TrainingError(f'{where}{key}: {table[key]}: give a whole number, 1 or more')
+    drawn = _drawn(config, stage)
+    if config['reservoir'] < drawn:
+        raise TrainingError(f'{file}: reservoir: {config["reservoir"]}: {drawn} of its samples are '
+                            f'drawn together: give {drawn} or more')
+
+
+def _drawn(config: dict, stage: str) -> int:
+    """Return how many different samples a run draws from its reservoir at once, at most."""
+    if stage == 'guidance':     # the scale of its measures is that of many batches
+        return 0 if config.get('hold') else config['batch'] * STANDARD_BATCHES
+    tables = (config,) if stage == 'fusion' else (config['restoration'], config['fusion'])
+    return max(table['frames'] for table in tables)
 
 
 def _check(value: object, kind: object, where: str) -> None:

@@ -98,3 +98,37 @@ def test_a_number_may_be_whole_and_a_setting_that_may_be_null_is():
     config = yaml.safe_load((CONFIG / 'fusion.yaml').read_text())
     check(config | {'lr': 1, 'only': None, 'teacher': 'a.safetensors', 'losses': {'max': 2}},
           'fusion', Path('my.yaml'))
+
+
+@pytest.mark.parametrize('name, table, key', [
+    ('fusion', '', 'export_steps'), ('fusion', '', 'frames'), ('fusion', '', 'crops'),
+    ('fusion', 'data', 'max_width'), ('guidance', '', 'report_steps'),
+    ('guidance', 'read_out', 'report_steps'), ('guidance', '', 'held_back'),
+    ('guidance', '', 'batch'), ('guidance', '', 'lora_rank'), ('tg_ecnet', '', 'reservoir'),
+    ('tg_ecnet', 'fusion', 'crop')])
+def test_a_number_that_must_not_be_0_is_named(name, table, key):
+    config = yaml.safe_load((CONFIG / f'{name}.yaml').read_text())
+    change = {table: config[table] | {key: 0}} if table else {key: 0}
+    where = f'{table}: {key}' if table else key
+    with pytest.raises(TrainingError) as error:
+        check(config | change, _stage(name), Path('my.yaml'))
+    assert str(error.value) == f'my.yaml: {where}: 0: give a whole number, 1 or more'
+
+
+@pytest.mark.parametrize('name, change, drawn', [
+    ('fusion', {'frames': 9}, 9), ('tg_ecnet', {}, 6), ('guidance', {'batch': 3}, 48)])
+def test_a_reservoir_holds_what_is_drawn_of_it_together(name, change, drawn):
+    config = yaml.safe_load((CONFIG / f'{name}.yaml').read_text()) | change
+    check(config | {'reservoir': drawn}, _stage(name), Path('my.yaml'))
+    with pytest.raises(TrainingError, match=f'my.yaml: reservoir: {drawn - 1}: {drawn} of its '
+                                            f'samples are drawn together: give {drawn} or more'):
+        check(config | {'reservoir': drawn - 1}, _stage(name), Path('my.yaml'))
+    if name == 'guidance':
+        check(config | {'reservoir': 1, 'hold': True}, _stage(name), Path('my.yaml'))
+
+
+def test_nights_have_no_least_luminance():
+    config = yaml.safe_load((CONFIG / 'guidance.yaml').read_text())
+    with pytest.raises(TrainingError, match='my.yaml: nights: .*unknown: min_luminance'):
+        check(config | {'nights': {'min_luminance': 20, 'max_luminance': 60}}, 'guidance',
+              Path('my.yaml'))
