@@ -135,7 +135,8 @@ def noise(image: np.ndarray, severity: float, rng: np.random.Generator) -> np.nd
         soft = cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.4, 0.8))
         grain = soft / max(float(soft.std()), 1e-6)
     if image.ndim == 3 and rng.random() < 0.3:       # mostly luminance noise
-        grain = 0.35 * grain + 0.94 * grain.mean(axis=2, keepdims=True) * 1.7
+        mean = grain.mean(axis=2, keepdims=True)
+        grain = (0.35 * grain + 1.6 * mean) / np.float32(1.1615)     # as strong as it was
     return (image + level * grain).clip(0, 1)
 
 

@@ -15,6 +15,7 @@ from degfusion_ros.learning.draws import seed_of
 from degfusion_ros.learning.folders import DataError, Pair
 
 CLEAN = 'clean'
+GENERATOR = 2       # counts the changes of what an effect does to the same picture by the same seed
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ def settings(recipe: Recipe, tasks: Sequence[Task]) -> dict:
     """Return what decides the bytes of a set, for a file that tells two runs apart."""
     names = '\n'.join(f'{task.wanted[0][0]}/{task.pair.name}' for task in tasks)
     recipe_told = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(recipe).items()}
-    return {'version': __version__, 'numpy': np.__version__, 'opencv': cv2.__version__,
-            **recipe_told, 'pairs': len(tasks),
+    return {'version': __version__, 'generator': GENERATOR, 'numpy': np.__version__,
+            'opencv': cv2.__version__, **recipe_told, 'pairs': len(tasks),
             'names_sha256': hashlib.sha256(names.encode()).hexdigest()}
 
 

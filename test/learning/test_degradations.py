@@ -160,3 +160,10 @@ def test_lamps_only_add_light_and_most_near_themselves():
         added = degradations.lamplight(scene, np.random.default_rng(seed))
         assert added.shape == scene.shape and added.min() >= 0
         assert added.max() > 1.5 * np.median(added)
+
+
+@pytest.mark.parametrize('channels', [(), (3,)])
+def test_noise_is_as_strong_as_its_label_of_whatever_kind(channels):
+    grey = np.full((160, 160, *channels), 0.5, np.float32)      # shot noise is 0.75..1 of it here
+    drawn = [_apply('noise', grey, 0.4, seed).std() / (0.4 * 45 / 255) for seed in range(60)]
+    assert max(drawn) < 1.04 and min(drawn) > 0.84 and np.median(drawn) > 0.9

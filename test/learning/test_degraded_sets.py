@@ -109,6 +109,14 @@ def test_a_set_of_other_settings_is_not_mixed_in(tmp_path):
         Manifest(tmp_path / 'set', {'seed': 1, 'pairs': 3})
 
 
+def test_a_set_of_an_older_generator_is_not_gone_on_with(pair_root, tmp_path):
+    told = settings(RECIPE, tasks_of(pair_root))
+    older = {name: value for name, value in told.items() if name != 'generator'}
+    Manifest(tmp_path / 'set', older)
+    with pytest.raises(SetError, match=r'another generator \(None, now 2\)'):
+        Manifest(tmp_path / 'set', told)
+
+
 def test_a_full_disk_is_an_error_and_leaves_no_half_file(pair_root, tmp_path, monkeypatch):
     def full(source, target):
         raise OSError(28, 'No space left on device', str(target))
