@@ -2,6 +2,7 @@
 """What the guidance is worth: scenes it never saw, a generator it never saw, and real nights."""
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def report(guidance: Guidance, pairs: list[Pair], nights: list[np.ndarray], coun
     Judge `count` composites and `count` single conditions of held-back `pairs` by each generator.
 
     Severities are at least `low`. Also tells how often the real `nights` read low_light. The
-    result is ready for JSON; confusion matrices have rows true, columns said, clean last.
+    result is ready for JSON; confusion matrices have rows true, columns said, clean last. A figure
+    of no sample is None.
     """
     found = {'count': count, 'scenes': len(pairs), 'least_severity': low}
     for name, make in GENERATORS.items():
@@ -44,12 +46,13 @@ def report(guidance: Guidance, pairs: list[Pair], nights: list[np.ndarray], coun
         seen = _stacked([look(night, np.resize(dull, night.shape[:2])) for night in nights])
         dark = judge(guidance, seen)[0][:, VISIBLE_LABELS.index('low_light')] > 0.5
         found['nights'] = {'count': len(nights), 'low_light': dark.float().mean().item()}
-    return found
+    return _ready(found)
 
 
 def write(found: dict, path: Path) -> None:
     """Write `path` (.json) and beside it the same as tables (.md), each whole or not at all."""
-    for file, text in ((path, json.dumps(found, indent=1)), (path.with_suffix('.md'), page(found))):
+    told = json.dumps(found, indent=1, allow_nan=False)
+    for file, text in ((path, told), (path.with_suffix('.md'), page(found))):
         part = file.with_name(file.name + '.part')
         part.write_text(text + '\n', encoding='utf-8')
         os.replace(part, file)
@@ -65,13 +68,12 @@ def page(found: dict) -> str:
         many, one = found[f'{name}_composites'], found[f'{name}_single']
         values = [many['macro_f1'], many['exact'], many['severity_error'], one['top1_visible'],
                   one['top1_thermal'], one['severity_error']]
-        lines.append(f'| {name} | ' + ' | '.join(f'{v:.3f}' for v in values) + ' |')
+        lines.append(f'| {name} | ' + ' | '.join(map(_figure, values)) + ' |')
     labels = [f'f1_{m}_{n}' for m in LABELS for n in LABELS[m]]
     lines += ['', '| F1 in composites | ' + ' | '.join(GENERATORS) + ' |', '|---|---|---|']
     for label in labels:
         values = (found[f'{g}_composites'].get(label) for g in GENERATORS)
-        lines.append(f'| {label[3:]} | ' + ' | '.join(
-            '' if v is None else f'{v:.3f}' for v in values) + ' |')
+        lines.append(f'| {label[3:]} | ' + ' | '.join(map(_figure, values)) + ' |')
     if 'nights' in found:
         lines += ['', f'{found["nights"]["count"]} real nights read low_light: '
                   f'{found["nights"]["low_light"]:.2f}']
@@ -81,6 +83,16 @@ def page(found: dict) -> str:
             lines += _matrix(found[f'{name}_single'][f'confusion_{modality}'],
                              (*LABELS[modality], 'clean'))
     return '\n'.join(lines)
+
+
+def _figure(value: float | None) -> str:
+    return '' if value is None else f'{value:.3f}'
+
+
+def _ready(found: dict) -> dict:
+    return {key: _ready(value) if isinstance(value, dict)
+            else None if isinstance(value, float) and math.isnan(value) else value
+            for key, value in found.items()}
 
 
 def _matrix(counts: list[list[int]], names: tuple[str, ...]) -> list[str]:

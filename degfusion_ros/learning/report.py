@@ -4,6 +4,7 @@
 from typing import NamedTuple
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table as RichTable
 
 from degfusion_ros.learning import metrics, metrics_colour
@@ -105,7 +106,7 @@ def to_rich(table: Table) -> RichTable:
         out.add_column(heading.replace('_', '\n') if len(heading) > 12 else heading,
                        justify='right', no_wrap=True)
     for row, following in zip(table.rows, (*table.rows[1:], None)):
-        told = (row.condition, row.result) if several else (row.condition,)
+        told = [escape(name) for name in (row.condition, row.result)[:1 + several]]     # [a] is one
         out.add_row(*told, *(f'[bold]{cell}[/bold]' if best else cell
                              for cell, best in cells(table, row)),
                     end_section=several and following is not None

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from degfusion_ros.imaging.statistics import COUNT
 from degfusion_ros.learning import guidance_report
 from degfusion_ros.models.guidance import Guidance
 from degfusion_ros.models.labels import LABELS
@@ -64,3 +65,18 @@ def test_the_pages_first_tables_hold_the_scores(found):
         assert f'| {name} | ' + ' | '.join(f'{x:.3f}' for x in figures) + ' |' in lines
     assert sum(line.startswith(('| visible_', '| thermal_')) for line in lines) == 10
     assert f'1 real nights read low_light: {found["nights"]["low_light"]:.2f}' in lines
+
+
+def test_figures_of_no_sample_are_null_in_json_and_blank_in_the_tables(tmp_path, monkeypatch):
+    # one sample, and nothing wrong with it: no label's severity can be off
+    monkeypatch.setattr(guidance_report.JudgedStream, 'sample', lambda *args: {
+        'views': torch.zeros(2, 3, 224, 224, dtype=torch.uint8), 'measures': torch.zeros(COUNT),
+        'severity': torch.zeros(10)})
+    found = guidance_report.report(Guidance(), [], [], count=1, low=0.3)
+    guidance_report.write(found, tmp_path / 'guidance.json')
+
+    def never(name):
+        raise AssertionError(f'{name} is no JSON')
+    read = json.loads((tmp_path / 'guidance.json').read_text(), parse_constant=never)
+    assert read['own_composites']['severity_error'] is None
+    assert 'nan' not in (tmp_path / 'guidance.md').read_text()

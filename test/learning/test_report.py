@@ -92,3 +92,12 @@ def test_a_terminal_of_80_columns_shows_every_figure():
     Console(file=out, width=80).print(r.to_rich(quality(a_report())))
     assert all(text in out.getvalue() for text in ('0.250', '0.0200', '0.800', 'peer', 'fog'))
     assert '…' not in out.getvalue()
+
+
+def test_names_with_brackets_are_printed_as_they_are():
+    report = a_report()
+    for table in (report['figures'], report['scored']):
+        table['[fog]'] = {f'[{name}]': value for name, value in table.pop('fog').items()}
+    out = io.StringIO()
+    Console(file=out, width=80).print(r.to_rich(quality(report)))
+    assert all(name in out.getvalue() for name in ('[fog]', '[ours]', '[peer]', '0.250'))
