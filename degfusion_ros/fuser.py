@@ -24,9 +24,10 @@ from degfusion_ros.models.choice import (
     PRECISIONS,
 )
 from degfusion_ros.models.compiled import Compiler
+from degfusion_ros.models.degradation import Degradation, degradation
 from degfusion_ros.models.engine import EngineError, OnnxNetwork
 from degfusion_ros.models.guidance import Guidance, Judgement, VECTOR_SIZE
-from degfusion_ros.models.labels import LABELS, THERMAL_LABELS, VISIBLE_LABELS
+from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.network import FusionNetwork, OUTPUTS
 from degfusion_ros.models.pictures import as_bytes, as_image, checked
 from degfusion_ros.models.recorded import Recorded
@@ -38,26 +39,10 @@ WARM = (OUTPUTS, ('fused',))      # what is asked for as a rule
 # NumPy deals with single images: a step that torch shares out leaves its threads spinning for a
 # while, in the way of an engine's.
 _LEVEL = np.float32(1 / 255)
-# A label is active from even odds on; all labels below even odds, with one near it, is 'unsure'.
-_ACTIVE, _DOUBT = 0.5, 0.35
 _OTHER_SCENE = 0.5     # of a severity, from one judgement to the next
-
-
-@dataclass(frozen=True)
-class Degradation:
-    """
-    What is wrong with a pair.
-
-    `visible` and `thermal` map every label to a severity in 0..1; `*_labels` are the active ones,
-    most severe first, or ('clean',), or ('unsure',); `vector` is d_deg, float32 (512,).
-    """
-
-    visible: dict[str, float]
-    thermal: dict[str, float]
-    visible_labels: tuple[str, ...]
-    thermal_labels: tuple[str, ...]
-    unsure: dict[str, bool]
-    vector: np.ndarray
+_RAIN = VISIBLE_LABELS.index('rain')
+Kept = tuple[torch.Tensor, torch.Tensor]    # d_deg and what steers
+Look = tuple[torch.Tensor, torch.Tensor]    # what the guidance sees in an image, and statistics
 
 
 @dataclass(frozen=True)
@@ -91,9 +76,8 @@ class Fuser:
         self._recordable = network.recordable
         self._guidance = guidance.eval().requires_grad_(False).to(device)
         self._swap, self._judging = threading.Lock(), threading.Lock()
-        # d_deg and what steers, of the last judgement
-        self._vector: torch.Tensor | None = None
-        self._gate: torch.Tensor | None = None
+        # of the last judgement: of the picture and, where that was judged, of the derained one
+        self._kept: list[Kept] = []
         with torch.inference_mode():
             self._steer(self._network.gate(torch.zeros(1, VECTOR_SIZE, device=device), None, None))
 
@@ -122,7 +106,8 @@ class Fuser:
         return cls(network, guidance, path.stem, device, precision, engine)
 
     def refresh(self, visible: np.ndarray, thermal: np.ndarray,
-                between: Callable[[], None] = lambda: None, keep: float = 0.0) -> Degradation:
+                between: Callable[[], None] = lambda: None, keep: float = 0.0,
+                outputs: tuple[str, ...] = OUTPUTS) -> Degradation:
         """
         Judge a pair (images as in `fuse`) and steer all later frames by it.
 
@@ -130,66 +115,81 @@ class Fuser:
         thread may let them wait for a gap between two frames. `keep`, 0 to 1, is the share of what
         steered before (the vector, or a network's own prompts) that still does, against flicker; a
         scene that is judged to be another (a severity is off by a half) is not mixed with the
-        last.
+        last. `outputs` are those that later frames will be asked for: where it rains and not rain
+        alone is wrong, the derained picture is judged, too, for the restored visible one.
         """
         visible, thermal = checked(visible, thermal)
         # One thread: a second pool would outnumber the cores, and OpenMP then puts all waiting
         # threads to sleep at every step, the frames' too: twice as long for every frame.
         _use_threads(1)
         try:
-            told = self._judge(visible, thermal, between)
+            heat = self._look(as_bytes(thermal), thermal_statistics, between)
+            told = self._read(self._look(visible, visible_statistics, between), heat)
             pair = self._tensors(visible, thermal)
             between()
-            self._steer(self._steadied(told.vector.float(), *pair, keep))
+            kept = [self._steadied(told.vector.float(), pair, keep, *self._kept[:1])]
+            if 'visible' in outputs and self._network.dries(kept[0][1]):
+                between()
+                with torch.inference_mode(), self._autocast():
+                    dry = self._network.dried(pair[0])
+                seen = self._look(as_image(dry.permute(0, 2, 3, 1), thermal.shape),
+                                  visible_statistics, between)
+                vector = self._read(seen, heat).vector.float()
+                with torch.inference_mode():
+                    vector[:, _RAIN] = 0
+                kept.append(self._steadied(vector, (dry, pair[1]), keep, *self._kept[1:]))
+            self._kept = kept
+            self._steer(*(gate for _, gate in kept))
             if self._recordable:
                 with torch.inference_mode(), self._autocast():
-                    self._frames.record_what_pays(*pair, self._state)
+                    for state in self._states:
+                        self._frames.record_what_pays(*pair, state)
         finally:
             _use_threads(self._threads)
-        return _degradation(told)
+        return degradation(told)
 
     @property
-    def steering(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+    def steering(self) -> tuple[torch.Tensor, ...] | None:
         """
-        What the last judgement left, None before the first: d_deg and what steers, on the CPU.
+        What the last judgement left, None before the first, on the CPU.
 
-        Set on another Fuser of the same model, that one goes on as this one would.
+        d_deg and what steers; both again of the derained picture, where that was judged. Set on
+        another Fuser of the same model, that one goes on as this one would.
         """
-        return None if self._vector is None else (self._vector.cpu(), self._gate.cpu())
+        return tuple(x.cpu() for kept in self._kept for x in kept) or None
 
     @steering.setter
-    def steering(self, kept: tuple[torch.Tensor, torch.Tensor]) -> None:
-        self._vector, self._gate = (x.to(self.device) for x in kept)
-        self._steer(self._gate)
+    def steering(self, kept: tuple[torch.Tensor, ...]) -> None:
+        kept = [x.to(self.device) for x in kept]
+        self._kept = list(zip(kept[::2], kept[1::2]))
+        self._steer(*kept[1::2])
 
-    def _steadied(self, vector: torch.Tensor, visible: torch.Tensor, thermal: torch.Tensor,
-                  keep: float) -> torch.Tensor:
-        before, labels = self._vector, len(VISIBLE_LABELS) + len(THERMAL_LABELS)
+    def _steadied(self, vector: torch.Tensor, pair: tuple[torch.Tensor, ...], keep: float,
+                  before: Kept | None = None) -> Kept:
+        """Return d_deg and what steers, mixed with those of `before`."""
+        labels = len(VISIBLE_LABELS) + len(THERMAL_LABELS)
         with torch.inference_mode():
-            gate = self._network.gate(vector, visible, thermal)
+            gate = self._network.gate(vector, *pair)
             # the first entries of d_deg are twice the severities
             if before is not None and \
-                    (vector - before)[:, :labels].abs().max() <= 2 * _OTHER_SCENE:
-                vector, gate = vector.lerp(before, keep), gate.lerp(self._gate, keep)
-        self._vector, self._gate = vector, gate
-        return gate
+                    (vector - before[0])[:, :labels].abs().max() <= 2 * _OTHER_SCENE:
+                vector, gate = (x.lerp(old, keep) for x, old in zip((vector, gate), before))
+        return vector, gate
 
-    def _judge(self, visible: np.ndarray, thermal: np.ndarray,
-               between: Callable[[], None] = lambda: None) -> Judgement:
-        thermal = as_bytes(thermal)
+    def _look(self, image: np.ndarray, statistics: Callable[[np.ndarray], np.ndarray],
+              between: Callable[[], None] = lambda: None) -> Look:
+        """Return what the guidance sees in an image, uint8, and its statistics."""
         between()
-        measures = [visible_statistics(visible)]
+        measures = torch.from_numpy(statistics(image)).to(self.device)
         between()
-        measures.append(thermal_statistics(thermal))
-        measures = torch.from_numpy(np.concatenate(measures))[None].to(self.device)
-        features = []
-        for image in (visible, thermal):
-            between()
-            view = torch.from_numpy(guidance_view(image)).permute(2, 0, 1)[None, None]
-            with self._judging, torch.inference_mode(), self._autocast():
-                features.append(self._guidance.encode(view.to(self.device)))
+        view = torch.from_numpy(guidance_view(image)).permute(2, 0, 1)[None, None]
         with self._judging, torch.inference_mode(), self._autocast():
-            return self._guidance.read(torch.cat(features), measures)
+            return self._guidance.encode(view.to(self.device)), measures
+
+    def _read(self, *looks: Look) -> Judgement:
+        features, measures = (torch.cat(part) for part in zip(*looks))
+        with self._judging, torch.inference_mode(), self._autocast():
+            return self._guidance.read(features, measures[None])
 
     def fuse(self, visible: np.ndarray, thermal: np.ndarray,
              outputs: tuple[str, ...] = ('fused',)) -> Fusion:
@@ -205,20 +205,26 @@ class Fuser:
             raise FuserError(f'outputs {tuple(outputs)}: choose from {OUTPUTS}')
         visible, thermal = checked(visible, thermal)
         _use_threads(self._threads)
-        with torch.inference_mode():
-            with self._swap:
-                state = self._state
-            with self._autocast():
-                made = self._frames(*self._tensors(visible, thermal), state, tuple(outputs))
+        with self._swap:
+            state, *dry = self._states
+        colour, heat = self._tensors(visible, thermal)
+        apart = ('visible',) if dry and 'visible' in outputs else ()
+        with torch.inference_mode(), self._autocast():
+            made = {}
+            if together := tuple(name for name in outputs if name not in apart):
+                made.update(zip(together, self._frames(colour, heat, state, together)))
+            if apart:
+                made.update(zip(apart, self._frames(self._network.dried(colour), heat, *dry,
+                                                    apart)))
             return Fusion(**{name: as_image(image, thermal.shape)
-                             for name, image in zip(outputs, made)})
+                             for name, image in made.items()})
 
     def stages(self, visible: np.ndarray, thermal: np.ndarray) -> dict[str, np.ndarray]:
         """Return the network's pictures on the way, if it has any: name -> uint8 HxWx3 or HxW."""
         visible, thermal = checked(visible, thermal)
         size = thermal.shape
         with self._swap:
-            state = self._state
+            state = self._states[0]
         with torch.inference_mode(), self._autocast():
             found = self._network.stages(*self._tensors(visible, thermal), state)
         return {name: as_image(x.mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1), size)
@@ -236,18 +242,20 @@ class Fuser:
         rng = np.random.default_rng(0)
         visible, thermal = checked(rng.integers(0, 256, (height, width, 3), np.uint8),
                                    rng.integers(0, 256, (height, width), np.uint8))
-        self._judge(visible, thermal)
+        self._read(self._look(visible, visible_statistics),
+                   self._look(thermal, thermal_statistics))
         for outputs in WARM:
             self.fuse(visible, thermal, outputs)
             if self._recordable:
                 with torch.inference_mode(), self._autocast():
-                    self._frames.record(*self._tensors(visible, thermal), self._state, outputs)
+                    self._frames.record(*self._tensors(visible, thermal), self._states[0],
+                                        outputs)
 
-    def _steer(self, gate: torch.Tensor) -> None:
+    def _steer(self, *gates: torch.Tensor) -> None:
         with torch.inference_mode():
-            state = self._network.decide(gate, self._dtype)
+            states = [self._network.decide(gate, self._dtype) for gate in gates]
         with self._swap:
-            self._state = state
+            self._states = states
 
     def _tensors(self, visible: np.ndarray, thermal: np.ndarray) -> tuple[torch.Tensor, ...]:
         """Return the pair as the network takes it, its sides grown to what it needs."""
@@ -274,18 +282,3 @@ def _use_threads(count: int) -> None:
     """
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
-
-
-def _degradation(told: Judgement) -> Degradation:
-    severities, active, unsure = {}, {}, {}
-    for modality, names in LABELS.items():
-        presence = getattr(told, modality)[0].float().sigmoid().tolist()
-        severity = getattr(told, f'{modality}_severity')[0].float().tolist()
-        severities[modality] = {n: p * s if p < _ACTIVE else s
-                                for n, p, s in zip(names, presence, severity)}
-        found = sorted((n for n, p in zip(names, presence) if p >= _ACTIVE),
-                       key=lambda n: -severities[modality][n])
-        unsure[modality] = not found and max(presence) >= _DOUBT
-        active[modality] = tuple(found) or (('unsure',) if unsure[modality] else ('clean',))
-    return Degradation(severities['visible'], severities['thermal'], active['visible'],
-                       active['thermal'], unsure, told.vector[0].float().cpu().numpy())

@@ -11,7 +11,8 @@ import torch
 
 from degfusion_ros import Fuser, FuserError
 from degfusion_ros.fuser import ENGINES, OUTPUTS, THERMAL_LABELS, VISIBLE_LABELS
-from degfusion_ros.models import compiled
+from degfusion_ros.models import checkpoint, compiled
+from degfusion_ros.models.dgmoe import DgMoe
 from degfusion_ros.models.labels import LABELS
 
 
@@ -90,20 +91,20 @@ def test_doubts_beside_a_sure_label_are_not_told_and_cameras_doubt_alone(told):
 def test_what_steers_is_steadied_unless_the_scene_is_another(fuser):
     labels = len(VISIBLE_LABELS) + len(THERMAL_LABELS)
     visible, thermal = _pair(120, 160)
-    fuser._vector = None
+    fuser._kept = []
     told = [torch.from_numpy(fuser.refresh(*pair, keep=0.5).vector) for pair in
             ((visible, thermal), (visible // 2 + 60, thermal // 2 + 60))]
     before, after = (vector[:labels] / 2 for vector in told)
     alike = (after - before).abs().max() <= 0.5
-    torch.testing.assert_close(fuser._vector[0], told[1].lerp(told[0], 0.5 if alike else 0.0),
+    torch.testing.assert_close(fuser._kept[0][0][0], told[1].lerp(told[0], 0.5 if alike else 0.0),
                                atol=1e-5, rtol=1e-4)
-    still = fuser._vector
+    still = fuser._kept[0][0]
     near = still + 0.1
     pair = fuser._tensors(visible, thermal)
 
     def steadied(vector, keep):
-        fuser._steadied(vector, *pair, keep)
-        return fuser._vector
+        fuser._kept = [fuser._steadied(vector, pair, keep, *fuser._kept)]
+        return fuser._kept[0][0]
     torch.testing.assert_close(steadied(near, 0.5), still + 0.05)
     far = still.clone()
     far[0, 3] += 1.2
@@ -114,11 +115,71 @@ def test_what_steers_is_steadied_unless_the_scene_is_another(fuser):
 def test_prompts_of_its_own_are_steadied_too(tiny_tg_ecnet):
     fuser, (visible, thermal) = Fuser.load(tiny_tg_ecnet, 'cpu', 'float32'), _pair(96, 128)
     fuser.refresh(visible, thermal, keep=0.5)
-    first = fuser._gate
-    own = fuser._network.gate(fuser._vector, *fuser._tensors(visible // 4, thermal))
-    fuser._steadied(fuser._vector, *fuser._tensors(visible // 4, thermal), 0.25)
-    torch.testing.assert_close(fuser._gate, own.lerp(first, 0.25))
+    (vector, first), = fuser._kept
+    pair = fuser._tensors(visible // 4, thermal)
+    own = fuser._network.gate(vector, *pair)
+    _, gate = fuser._steadied(vector, pair, 0.25, *fuser._kept)
+    torch.testing.assert_close(gate, own.lerp(first, 0.25))
     assert not torch.allclose(own, first)
+
+
+@pytest.fixture
+def rainy(tiny_model, tmp_path) -> Fuser:
+    """Return a fuser that derains, whose guidance finds rain and noise in whatever it is shown."""
+    network, guidance = checkpoint.load(tiny_model)
+    torch.manual_seed(0)
+    derains = DgMoe(**{**network.config, 'deraining': [8, 8]})
+    derains.load_state_dict(network.state_dict(), strict=False)
+    torch.nn.init.normal_(derains.deraining.head.weight, std=0.1)
+    head = guidance.heads['visible']
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.copy_(torch.tensor([0.9 if name in ('rain', 'noise') else 0.02
+                                      for name in VISIBLE_LABELS] * 2).logit())
+    path = tmp_path / 'rainy.safetensors'
+    checkpoint.save(path, 'dgmoe', derains.state_dict(), guidance.state_dict(), derains.config, 0,
+                    guidance.clip_name)
+    fuser = Fuser.load(path, 'cpu', 'float32')
+    fuser.path = path
+    return fuser
+
+
+def test_in_rain_and_more_the_derained_picture_is_judged_and_restored(rainy):
+    visible, thermal = _pair(64, 96)
+    plain = Fuser.load(rainy.path, 'cpu', 'float32')
+    plain.refresh(visible, thermal, outputs=('fused',))
+    before = plain.fuse(visible, thermal, OUTPUTS)
+    told = rainy.refresh(visible, thermal)
+    after = rainy.fuse(visible, thermal, OUTPUTS)
+    assert told.visible_labels == plain.refresh(visible, thermal).visible_labels
+    assert set(told.visible_labels) == {'rain', 'noise'}        # of the picture as it came
+    assert (after.fused == before.fused).all() and (after.thermal == before.thermal).all()
+    # by hand: derained, judged, its rain forgotten, restored
+    with torch.inference_mode():
+        dry = rainy._network.dried(rainy._tensors(visible, thermal)[0])
+    dry = np.ascontiguousarray(dry[0].permute(1, 2, 0).numpy())
+    assert (dry != visible).any()
+    plain.refresh(dry, thermal, outputs=())
+    vector, gate = (x.clone() for x in plain._kept[0])
+    gate[:, VISIBLE_LABELS.index('rain')] = 0
+    plain.steering = vector, gate
+    assert (after.visible == plain.fuse(dry, thermal, ('visible',)).visible).all()
+    assert (after.visible != before.visible).any()
+    assert (rainy.fuse(visible, thermal, ('visible',)).visible == after.visible).all()
+
+
+def test_what_steers_goes_on_in_another_fuser_in_rain_too(rainy):
+    visible, thermal = _pair(64, 96)
+    rainy.refresh(visible, thermal)
+    other = Fuser.load(rainy.path, 'cpu', 'float32')
+    assert other.steering is None and len(rainy.steering) == 4
+    other.steering = rainy.steering
+    for fuser in (rainy, other):
+        fuser.refresh(visible // 2, thermal, keep=0.5)
+    for one, two in zip(rainy.steering, other.steering, strict=True):
+        assert torch.equal(one, two)
+    assert (rainy.fuse(visible, thermal, OUTPUTS).visible
+            == other.fuse(visible, thermal, OUTPUTS).visible).all()
 
 
 def test_16_bit_and_float_thermal_mean_the_same_picture(fuser):

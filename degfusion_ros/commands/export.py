@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         except ValueError as error:
             raise export.ExportError(str(error)) from error
         fuser = Fuser.load(args.model, 'cpu', 'float32')
-        fuser.refresh(visible, thermal)
+        fuser.refresh(visible, thermal, outputs=())
         _, gate = fuser.steering
         visible, thermal = checked(visible, thermal)
         depth = 255 if thermal.dtype == np.uint8 else 1

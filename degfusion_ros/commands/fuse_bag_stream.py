@@ -11,7 +11,7 @@ import torch
 from degfusion_ros import bags
 from degfusion_ros.commands import fuse_bag_messages as messages
 from degfusion_ros.commands.fuse_bag_state import Frame, new_scaler, NS, Options, State, WAIT_NS
-from degfusion_ros.fuser import Degradation, Fuser
+from degfusion_ros.fuser import Degradation, Fuser, OUTPUTS
 from degfusion_ros.imaging import encodings
 from degfusion_ros.imaging.encodings import FrameError
 from degfusion_ros.imaging.registration import (
@@ -202,8 +202,11 @@ class Stream:
     def _judge(self, time_ns: int, header: object, visible: np.ndarray,
                thermal: np.ndarray) -> None:
         self.state.judged_ns = time_ns
+        # a camera that is left alone is restored, whatever else is asked for
+        outputs = OUTPUTS if self.state.missing else self._options.outputs
         self._tell(time_ns, header, self._fuser.refresh(
-            visible, thermal, keep=self._options.settings['degradation.smoothing']))
+            visible, thermal, keep=self._options.settings['degradation.smoothing'],
+            outputs=outputs))
 
     def _lose(self, missing: str, time_ns: int) -> None:
         """Take note of whose camera is lost, '' for nobody's; the next frame is then judged."""

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from degfusion_ros.models.dgmoe import DRY, PARTS, STRETCH
+from degfusion_ros.models.dgmoe import PARTS, STRETCH
 from degfusion_ros.models.experts import DGME, Folded, Router
 from degfusion_ros.models.guidance import VECTOR_SIZE
 from degfusion_ros.models.layers import conv_add, conv_relu
+from degfusion_ros.models.rainy import DRY
 
 FORMS = ('folded', 'routed', 'dense')
 

@@ -21,6 +21,9 @@ WIDTHS = 40, 64, 96, 96
 SHARE = 0.95        # of the restored image; two that err in ways of their own err less together
 HALF = 2                            # pixels a side of what becomes channels
 _RAIN = VISIBLE_LABELS.index('rain')
+# what else makes the restored image another one than a dry picture; blur does not, little can be
+# done about it, and soft drops look like it
+_OTHERS = [i for i, name in enumerate(VISIBLE_LABELS) if name not in ('rain', 'blur')]
 _LEAST = 0.06                       # severity up to which it is dry
 _CLEAR = 0.15, 0.3                  # severities from which on others count, and count in full
 
@@ -91,12 +94,16 @@ class Deraining(nn.Module):
 
 
 def rain_alone(judged: torch.Tensor) -> torch.Tensor:
-    """Return how far rain is all that is wrong, 0..1, of severities N x 10."""
+    """Return how far rain, blurred or not, is all that is wrong, 0..1, of severities N x 10."""
     share = _there(judged[:, _RAIN], _LEAST, FAINTEST)
-    for i in range(len(VISIBLE_LABELS)):
-        if i != _RAIN:
-            share = share * (1 - _there(judged[:, i], *_CLEAR))
+    for i in _OTHERS:
+        share = share * (1 - _there(judged[:, i], *_CLEAR))
     return share
+
+
+def rain_and_more(judged: torch.Tensor) -> torch.Tensor:
+    """Tell of severities N x 10 whether it rains and more than rain and blur is wrong, N bools."""
+    return (_there(judged[:, _RAIN], _LEAST, FAINTEST) >= 0.5) & (rain_alone(judged) < 0.5)
 
 
 def _there(severity: torch.Tensor, least: float, full: float) -> torch.Tensor:

@@ -12,7 +12,7 @@ tasks tells them nothing apart, and the paper's mutual-information term would be
 therefore runs once per wanted output.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from degfusion_ros.models.blocks import ConvBlock, TransformerBlock
 from degfusion_ros.models.colour import Colour
-from degfusion_ros.models.deraining import derained, Deraining, HALF, rain_alone
+from degfusion_ros.models.deraining import derained, Deraining, HALF
 from degfusion_ros.models.enhancement import (
     Enhanced,
     FACTOR,
@@ -32,8 +32,9 @@ from degfusion_ros.models.enhancement import (
 from degfusion_ros.models.experts import DGME, Folded, Router, STATE
 from degfusion_ros.models.guidance import VECTOR_SIZE
 from degfusion_ros.models.layers import conv_add, Doubling, working
-from degfusion_ros.models.network import FusionNetwork, OUTPUTS, Outputs, Seen, seen, Sum, unit
+from degfusion_ros.models.network import OUTPUTS, Outputs, Seen, seen, Sum, unit
 from degfusion_ros.models.packing import Image, pack, unpack
+from degfusion_ros.models.rainy import DRY, RainyNetwork
 from degfusion_ros.models.relighting import relight
 from degfusion_ros.models.thermal_enhancement import ThermalEnhancement
 
@@ -41,17 +42,17 @@ BRANCHES = ('visible_encoder', 'thermal_encoder')
 # part of the network -> which of the common experts of its blocks is its own
 PARTS = {name: i for group in (BRANCHES, OUTPUTS) for i, name in enumerate(group)}
 # a part -> the folded blocks in their order; 'judged' -> N x 10 severities; STRETCH -> N x 2 (else
-# each frame's own); DRY -> a list, empty in rain: a recorded frame keeps the structure of its State
+# each frame's own); DRY, see models/rainy.py
 State = dict[str, list[Folded] | torch.Tensor | list]
 Levels = list[torch.Tensor]
-DRY, STRETCH = 'dry', 'stretch'
+STRETCH = 'stretch'
 _GREY = FACTOR ** 2
 _COLOUR = 1, 1, 3   # of the chroma a gain, how much of it gives way to its surroundings', a shift
 _TINT = 8           # what the heads are told of colours
 _HEADS = 4          # of attention
 
 
-class DgMoe(FusionNetwork):
+class DgMoe(RainyNetwork):
     """The network; `route` judges once per degradation vector, `forward` runs every frame."""
 
     kind = 'dgmoe'
@@ -152,19 +153,6 @@ class DgMoe(FusionNetwork):
                  for part, folded in self.route(vector).items()}
         return {**state, STRETCH: self.enhance_thermal.stretch(statistics, state['judged']),
                 DRY: self.dry(state['judged'])}
-
-    def dry(self, judged: torch.Tensor) -> list:
-        """Return what a State says at DRY for severities N x 10: empty if a frame is derained."""
-        wet = self.deraining is not None and bool((rain_alone(judged) > 0).any())
-        return [] if wet else [[]]
-
-    def variant(self, state: State, outputs: tuple[str, ...]) -> Hashable:
-        """Tell frames that are to be derained from frames that are not."""
-        return self.deraining is not None and 'visible' in outputs and not state.get(DRY)
-
-    def complete(self, state: State) -> State:
-        """Return a state with which frames are derained, should it come to rain."""
-        return {**state, DRY: []}
 
     def at(self, dtype: torch.dtype) -> 'DgMoe':
         """Cast what runs every frame, once; what is folded stays in float32."""

@@ -62,6 +62,18 @@ class FusionNetwork(nn.Module):
         """Return the state for a program that serves every other state too, leaving nothing out."""
         return state
 
+    def dries(self, gate: torch.Tensor) -> bool:
+        """
+        Tell whether the restored visible image is to be made of the `dried` picture.
+
+        `gate` is what it returned; the dried picture is then judged by itself.
+        """
+        return False
+
+    def dried(self, visible: torch.Tensor) -> torch.Tensor:
+        """Return B x 3 x H x W, uint8, without rain, in the same form."""
+        raise NotImplementedError
+
     def steer(self, vector: torch.Tensor, visible: torch.Tensor | None,
               thermal: torch.Tensor | None, dtype: torch.dtype) -> State:
         """Decide by one pair alone, see `gate` and `decide`."""

@@ -50,7 +50,8 @@ class Checker:
         return SimpleNamespace(**{name: made[name] if name in outputs else None for name in made})
 
     def refresh(self, visible: np.ndarray, thermal: np.ndarray,
-                between: Callable[[], None], keep: float) -> SimpleNamespace:
+                between: Callable[[], None], keep: float,
+                outputs: tuple[str, ...]) -> SimpleNamespace:
         """Find nothing wrong."""
         self.fuse(visible, thermal)
         return SimpleNamespace(visible={'fog': 0.0}, thermal={'noise': 0.0},

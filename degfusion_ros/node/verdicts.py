@@ -34,7 +34,8 @@ class Verdicts:
         """Refresh the fuser's weights from a pair and publish what was seen in it."""
         with self._health.stages.measure('judge'):
             found = self._fuser.refresh(sight.visible, sight.thermal, self._gaps.wait,
-                                        self._settings['degradation.smoothing'])
+                                        self._settings['degradation.smoothing'],
+                                        ('visible',) if self._restores(sight) else ())
         judged = {}
         with self._lock:
             for modality in MODALITIES:
@@ -65,6 +66,11 @@ class Verdicts:
             if modality:
                 self._say(modality, MISSING)
         return True
+
+    def _restores(self, sight: Sight) -> bool:
+        """Tell whether the restored visible image is shown anywhere."""
+        return sight.missing == 'thermal' or any(
+            map(self._outputs.listened, ('visible_restored', 'mosaic')))
 
     def _check_alignment(self, sight: Sight) -> None:
         """Note how far the thermal picture lies off the visible one."""

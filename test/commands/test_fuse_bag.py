@@ -202,7 +202,7 @@ def test_labels_are_steadied_and_written_only_when_they_change(tmp_path, tiny_mo
     fog = iter([0.9, 0.0, 0.9, 0.0, 0.0, 0.0])
     kept = []
 
-    def refresh(self, visible, thermal, between=None, keep=0.0):
+    def refresh(self, visible, thermal, between=None, keep=0.0, outputs=()):
         kept.append(keep)
         severities = dict.fromkeys(VISIBLE_LABELS, 0.0) | {'fog': next(fog)}
         return Degradation(severities, dict.fromkeys(THERMAL_LABELS, 0.0), (), (),

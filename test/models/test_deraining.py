@@ -4,7 +4,7 @@
 import pytest
 import torch
 
-from degfusion_ros.models.deraining import derained, Deraining, rain_alone, SHARE
+from degfusion_ros.models.deraining import derained, Deraining, rain_alone, rain_and_more, SHARE
 from degfusion_ros.models.enhancement import scene_statistics
 from degfusion_ros.models.labels import VISIBLE_LABELS
 from degfusion_ros.models.network import Sum, unit
@@ -62,10 +62,20 @@ def test_weights_of_before_it_was_told_load_and_do_what_they_did(deraining):
 def test_a_drizzle_is_derained_a_little_and_what_has_other_faults_not_at_all():
     for severity, share in ((0.02, 0.0), (0.06, 0.0), (0.18, 0.5), (0.3, 1.0), (0.9, 1.0)):
         torch.testing.assert_close(rain_alone(_judged(rain=severity)), torch.tensor([share]))
-    for other in set(VISIBLE_LABELS) - {'rain'}:
+    assert rain_alone(_judged(rain=0.8, blur=0.5)) == 1     # soft drops look like blur
+    for other in set(VISIBLE_LABELS) - {'rain', 'blur'}:
         assert rain_alone(_judged(rain=0.8, **{other: 0.5})) == 0
         assert rain_alone(_judged(rain=0.8, **{other: 0.1})) == 1
         assert 0 < rain_alone(_judged(rain=0.8, **{other: 0.28})) < 1
+
+
+def test_rain_and_more_is_neither_rain_alone_nor_a_drizzle_nor_anything_dry():
+    for severities, there in (({'rain': 0.6, 'noise': 0.4}, True), ({'rain': 0.6}, False),
+                              ({'rain': 0.6, 'blur': 0.9}, False), ({'noise': 0.8}, False),
+                              ({'rain': 0.1, 'noise': 0.4}, False),
+                              ({'rain': 0.2, 'fog': 0.25, 'blur': 0.9}, True)):
+        assert rain_and_more(_judged(**severities)) == there
+        assert not (there and rain_alone(_judged(**severities)) >= 0.5)
 
 
 def test_each_frame_of_a_batch_has_its_own_share(deraining):

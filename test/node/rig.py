@@ -51,7 +51,7 @@ class EchoFuser:
         made = {'fused': visible, 'visible': visible, 'thermal': grey}
         return Result(**{name: made[name] for name in outputs})
 
-    def refresh(self, visible, thermal, between, keep):
+    def refresh(self, visible, thermal, between, keep, outputs):
         self.judged += 1
         return Judgement(
             visible={'fog': 0.0, 'noise': 0.0} | self.severities['visible'],

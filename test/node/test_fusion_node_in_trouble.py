@@ -100,7 +100,7 @@ def test_an_error_nobody_foresaw_costs_one_frame(start, peer):
                 raise KeyError('a bug')
             return super().fuse(visible, thermal, outputs)
 
-        def refresh(self, visible, thermal, between, keep):
+        def refresh(self, visible, thermal, between, keep, outputs):
             raise ValueError('another bug')
 
     start(Faulty())
