@@ -39,6 +39,7 @@ class EchoFuser:
     severities: dict = field(default_factory=lambda: {'visible': {}, 'thermal': {}})
     fused: list = field(default_factory=list)  # (visible, thermal, outputs) of every call
     judged: int = 0
+    judged_for: tuple = None  # the outputs named at the last judgement
     warmed: list = field(default_factory=list)
 
     def warm_up(self, height, width):
@@ -53,6 +54,7 @@ class EchoFuser:
 
     def refresh(self, visible, thermal, between, keep, outputs):
         self.judged += 1
+        self.judged_for = outputs
         return Judgement(
             visible={'fog': 0.0, 'noise': 0.0} | self.severities['visible'],
             thermal={'stripe': 0.0} | self.severities['thermal'])

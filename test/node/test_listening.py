@@ -64,6 +64,19 @@ def test_of_a_picture_only_the_message_that_somebody_listens_to_is_made(
     assert not made
 
 
+@pytest.mark.parametrize('topic, judged_for', [
+    ('fused/image', ()), ('thermal_restored/image', ()), ('visible_restored/image', ('visible',)),
+    ('mosaic/image', ('visible',))])
+def test_the_derained_picture_is_judged_only_if_the_restored_visible_image_is_asked_for(
+        running, peer, topic, judged_for):
+    fuser, cameras, _ = running
+    heard = peer.listen(f'fusion_node/{topic}', Image)
+    cameras.run(lambda: heard, 'a picture')
+    before = fuser.judged
+    cameras.run(lambda: fuser.judged > before + 1, 'judgements')
+    assert fuser.judged_for == judged_for
+
+
 def test_who_listens_later_gets_the_fused_image_at_once(running, peer):
     fuser, cameras, reports = running
     cameras.run(lambda: diagnosed(reports).get('message') == IDLE, 'nobody to listen')
