@@ -47,13 +47,24 @@ class Ablated(FusionNetwork):
 
     def decide(self, gate: torch.Tensor, dtype: torch.dtype) -> dict[str, list]:
         """Choose the experts for one vector (1 x 512), folded or to be run one by one."""
-        vector = gate.float() if self.guided else torch.zeros_like(gate, dtype=torch.float32)
+        vector = self._told(gate)
         if self.folded:
             return self.network.route(vector, self.experts)
         state = self.network.state(vector)
         routes = {part: [(router(vector), state, task) for router in self.network.routers[part]]
                   for part, task in PARTS.items()}
         return {'judged': self.network.judged(vector), **routes}
+
+    def _told(self, gate: torch.Tensor) -> torch.Tensor:
+        return gate.float() if self.guided else torch.zeros_like(gate, dtype=torch.float32)
+
+    def dries(self, gate: torch.Tensor) -> bool:
+        """Tell whether the derained picture is to be restored, as the network does."""
+        return self.network.dries(self._told(gate))
+
+    def dried(self, visible: torch.Tensor) -> torch.Tensor:
+        """Return the derained picture, as the network does."""
+        return self.network.dried(visible)
 
     def forward(self, visible: torch.Tensor, thermal: torch.Tensor, state: dict[str, list],
                 outputs: tuple[str, ...] = ('fused',)) -> Outputs:

@@ -116,6 +116,19 @@ def test_without_deraining_rain_is_left_to_the_fusion_network(pair):
     assert torch.equal(whole['fused'], without['fused']) and network.deraining is not None
 
 
+def test_in_rain_and_more_every_variant_derains_first_as_the_network_does(pair):
+    network = DgMoe(**SIZES, deraining=(8, 8)).eval().requires_grad_(False)
+    torch.nn.init.normal_(network.deraining.head.weight, std=0.1)
+    told = torch.zeros(1, 512)
+    for label in ('rain', 'noise'):
+        told[:, VISIBLE_LABELS.index(label)] = 1.6
+    forms, visible = ablation.variants(network), (pair[0] * 255).byte()
+    without = {'without_deraining', 'without_guidance'}
+    assert {name for name, form in forms.items() if not form.dries(told)} == without
+    for name in set(forms) - without:
+        assert torch.equal(forms[name].dried(visible), network.dried(visible))
+
+
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2 ** 31), scale=st.floats(0.1, 8))
 def test_routed_is_folded_for_the_whole_network_whatever_its_weights_and_vector(seed, scale):
