@@ -128,7 +128,8 @@ class Fuser:
             pair = self._tensors(visible, thermal)
             between()
             kept = [self._steadied(told.vector.float(), pair, keep, *self._kept[:1])]
-            if 'visible' in outputs and self._network.dries(kept[0][1]):
+            already = keep > 0 and len(self._kept) > 1      # pictures of their own know no last one
+            if 'visible' in outputs and self._network.dries(kept[0][1], already):
                 between()
                 with torch.inference_mode(), self._autocast():
                     dry = self._network.dried(pair[0])

@@ -58,9 +58,9 @@ class Ablated(FusionNetwork):
     def _told(self, gate: torch.Tensor) -> torch.Tensor:
         return gate.float() if self.guided else torch.zeros_like(gate, dtype=torch.float32)
 
-    def dries(self, gate: torch.Tensor) -> bool:
+    def dries(self, gate: torch.Tensor, already: bool = False) -> bool:
         """Tell whether the derained picture is to be restored, as the network does."""
-        return self.network.dries(self._told(gate))
+        return self.network.dries(self._told(gate), already)
 
     def dried(self, visible: torch.Tensor) -> torch.Tensor:
         """Return the derained picture, as the network does."""

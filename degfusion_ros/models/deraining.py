@@ -21,6 +21,7 @@ WIDTHS = 40, 64, 96, 96
 SHARE = 0.95        # of the restored image; two that err in ways of their own err less together
 HALF = 2                            # pixels a side of what becomes channels
 _RAIN = VISIBLE_LABELS.index('rain')
+_STAYS = 0.3                        # of the way from not there to there
 # what else makes the restored image another one than a dry picture; blur does not, little can be
 # done about it, and soft drops look like it
 _OTHERS = [i for i, name in enumerate(VISIBLE_LABELS) if name not in ('rain', 'blur')]
@@ -95,15 +96,25 @@ class Deraining(nn.Module):
 
 def rain_alone(judged: torch.Tensor) -> torch.Tensor:
     """Return how far rain, blurred or not, is all that is wrong, 0..1, of severities N x 10."""
-    share = _there(judged[:, _RAIN], _LEAST, FAINTEST)
+    return _there(judged[:, _RAIN], _LEAST, FAINTEST) * _clear(judged)
+
+
+def rain_and_more(judged: torch.Tensor, already: bool = False) -> torch.Tensor:
+    """
+    Tell of severities N x 10 whether it rains and more than rain and blur is wrong, N bools.
+
+    What was so `already` stays so for a little less of either: else pictures would flicker.
+    """
+    less = _STAYS if already else 0.0
+    return (_there(judged[:, _RAIN], _LEAST, FAINTEST) >= 0.5 - less) & \
+        (_clear(judged) < 0.5 + less)
+
+
+def _clear(judged: torch.Tensor) -> torch.Tensor:
+    share = torch.ones_like(judged[:, 0])
     for i in _OTHERS:
         share = share * (1 - _there(judged[:, i], *_CLEAR))
     return share
-
-
-def rain_and_more(judged: torch.Tensor) -> torch.Tensor:
-    """Tell of severities N x 10 whether it rains and more than rain and blur is wrong, N bools."""
-    return (_there(judged[:, _RAIN], _LEAST, FAINTEST) >= 0.5) & (rain_alone(judged) < 0.5)
 
 
 def _there(severity: torch.Tensor, least: float, full: float) -> torch.Tensor:

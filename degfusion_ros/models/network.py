@@ -62,11 +62,12 @@ class FusionNetwork(nn.Module):
         """Return the state for a program that serves every other state too, leaving nothing out."""
         return state
 
-    def dries(self, gate: torch.Tensor) -> bool:
+    def dries(self, gate: torch.Tensor, already: bool = False) -> bool:
         """
         Tell whether the restored visible image is to be made of the `dried` picture.
 
-        `gate` is what it returned; the dried picture is then judged by itself.
+        `gate` is what it returned, `already` what this said of the last one; the dried picture is
+        then judged by itself.
         """
         return False
 

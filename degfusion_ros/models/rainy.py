@@ -39,9 +39,10 @@ class RainyNetwork(FusionNetwork):
         """Return a state with which frames are derained, should it come to rain."""
         return {**state, DRY: []}
 
-    def dries(self, gate: torch.Tensor) -> bool:
+    def dries(self, gate: torch.Tensor, already: bool = False) -> bool:
         """Tell whether it rains, but not alone."""
-        return self.deraining is not None and bool(rain_and_more(self.judged(gate)).any())
+        return self.deraining is not None and \
+            bool(rain_and_more(self.judged(gate), already).any())
 
     def dried(self, visible: torch.Tensor) -> torch.Tensor:
         """Return B x 3 x H x W, uint8, derained, in the same form."""

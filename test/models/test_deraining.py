@@ -78,6 +78,15 @@ def test_rain_and_more_is_neither_rain_alone_nor_a_drizzle_nor_anything_dry():
         assert not (there and rain_alone(_judged(**severities)) >= 0.5)
 
 
+def test_rain_and_more_stays_for_a_little_less_of_either():
+    for severities, before, after in (
+            ({'rain': 0.17, 'fog': 0.4}, False, True), ({'rain': 0.1, 'fog': 0.4}, False, False),
+            ({'rain': 0.6, 'fog': 0.2}, False, True), ({'rain': 0.6, 'fog': 0.15}, False, False),
+            ({'rain': 0.6}, False, False), ({'rain': 0.6, 'fog': 0.25}, True, True)):
+        judged = _judged(**severities)
+        assert (rain_and_more(judged), rain_and_more(judged, already=True)) == (before, after)
+
+
 def test_each_frame_of_a_batch_has_its_own_share(deraining):
     torch.nn.init.normal_(deraining.head.weight, std=0.1)
     image = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
