@@ -96,7 +96,10 @@ class Deraining(nn.Module):
 
 def rain_alone(judged: torch.Tensor) -> torch.Tensor:
     """Return how far rain, blurred or not, is all that is wrong, 0..1, of severities N x 10."""
-    return _there(judged[:, _RAIN], _LEAST, FAINTEST) * _clear(judged)
+    share = _there(judged[:, _RAIN], _LEAST, FAINTEST)
+    for i in _OTHERS:
+        share = share * (1 - _there(judged[:, i], *_CLEAR))
+    return share
 
 
 def rain_and_more(judged: torch.Tensor, already: bool = False) -> torch.Tensor:
@@ -107,14 +110,7 @@ def rain_and_more(judged: torch.Tensor, already: bool = False) -> torch.Tensor:
     """
     less = _STAYS if already else 0.0
     return (_there(judged[:, _RAIN], _LEAST, FAINTEST) >= 0.5 - less) & \
-        (_clear(judged) < 0.5 + less)
-
-
-def _clear(judged: torch.Tensor) -> torch.Tensor:
-    share = torch.ones_like(judged[:, 0])
-    for i in _OTHERS:
-        share = share * (1 - _there(judged[:, i], *_CLEAR))
-    return share
+        (rain_alone(judged) < 0.5 + less)
 
 
 def _there(severity: torch.Tensor, least: float, full: float) -> torch.Tensor:
