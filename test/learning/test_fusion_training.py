@@ -5,24 +5,15 @@ from pathlib import Path
 
 import pytest
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 import torch
 import yaml
 
 from degfusion_ros.learning import fusion_training
 from degfusion_ros.learning.fusion_training import FusionTask
 from degfusion_ros.learning.loop import TrainingError
-from degfusion_ros.models.guidance import Guidance
 
 CONFIG = Path(__file__).parents[2] / 'config' / 'train'
-
-
-@pytest.fixture
-def guidance(tmp_path):
-    guidance = Guidance()
-    save_file(guidance.state_dict(), tmp_path / 'guidance.safetensors',
-              {'kind': 'guidance', 'clip': guidance.clip_name})
-    return tmp_path / 'guidance.safetensors'
 
 
 def _config(steps: int, **changes) -> dict:

@@ -5,26 +5,17 @@ from pathlib import Path
 
 import pytest
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 import torch
 import yaml
 
 from degfusion_ros import Fuser
 from degfusion_ros.learning import tg_training
 from degfusion_ros.learning.loop import TrainingError
-from degfusion_ros.models.guidance import Guidance
 
 CONFIG = Path(__file__).parents[2] / 'config' / 'train'
 TINY = {'widths': [16, 16, 16, 16], 'decoder_widths': [16, 16, 16], 'prompt': 16, 'words': 4,
         'encoder_blocks': [1, 1, 1, 1], 'heads': [1, 1, 1, 2]}
-
-
-@pytest.fixture
-def guidance(tmp_path):
-    guidance = Guidance()
-    save_file(guidance.state_dict(), tmp_path / 'guidance.safetensors',
-              {'kind': 'guidance', 'clip': guidance.clip_name})
-    return tmp_path / 'guidance.safetensors'
 
 
 def _config(**changes) -> dict:
