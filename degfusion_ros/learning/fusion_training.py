@@ -189,8 +189,9 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
             raise TrainingError(f'only: {only}: choose from {", ".join(parts)}, or leave it out')
         leave_to_train(task.network, only)
     # decay would move what a gradient leaves alone
+    still = only is not None or network.config['steady']
     loop = Loop(task, folder, config['lr'], config['steps'], ema=config['ema'],
-                warm_up=config['warm_up'], weight_decay=0.01 if only is None else 0.0)
+                warm_up=config['warm_up'], weight_decay=0.0 if still else 0.01)
     if teacher:
         teacher.network.to(loop.device)
     if resume:

@@ -12,6 +12,7 @@ from degfusion_ros.learning.loop import TrainingError
 from degfusion_ros.models.blocks import ConvBlock
 from degfusion_ros.models.dgmoe import DgMoe
 from degfusion_ros.models.experts import boxed, DGME, EXPERTS
+from degfusion_ros.models.steady import hold
 
 Kept = list[torch.Tensor]       # of each level, the channels that stay, in their order
 
@@ -30,9 +31,15 @@ def narrow(network: DgMoe, other: DgMoe) -> None:
                 name == 'widths' and mine[-1] != theirs[-1]:
             raise TrainingError(f'start_from: a dgmoe of {name} {theirs}; `network` has {mine}, '
                                 'which may be smaller, but for the coarsest width, never larger')
-    seen, made = _strongest_channels(other, network.config['widths'])
+    if other.config['steady']:
+        raise TrainingError('start_from: a steady dgmoe; start from one that is not')
+    steady = network.config['steady']
+    seen, made = _strongest_channels(other, network.config['widths'], steady)
     for name in ('enhance_visible', 'enhance_thermal', 'colour', 'state', 'tints', 'whole'):
-        getattr(network, name).load_state_dict(getattr(other, name).state_dict())
+        mine, theirs = (getattr(x, name).state_dict() for x in (network, other))
+        if not set(mine) <= set(theirs):
+            raise TrainingError('start_from: its PKDM has no stage for rain; set rain to 0')
+        getattr(network, name).load_state_dict({key: theirs[key] for key in mine})
     _take(network.stem, other.stem, out=seen[0])
     for i, (block, theirs) in enumerate(zip(network.encoder, other.encoder)):
         _take_mixture(block, theirs, seen[i])
@@ -58,30 +65,42 @@ def narrow(network: DgMoe, other: DgMoe) -> None:
             _take_mixture(block, larger, made[i])
     for name, head in network.heads.items():
         _take(head, other.heads[name], into=made[0])
+    if steady:
+        hold(network)
     for part, routers in network.routers.items():
         blocks = range(len(routers)) if len(routers) == len(other.routers[part]) else kept
         for router, i in zip(routers, blocks):
             router.load_state_dict(other.routers[part][i].state_dict())
 
 
-def _strongest_channels(other: DgMoe, widths: list[int]) -> tuple[Kept, Kept]:
-    """Return the channels that stay of the encoder's stream and of the decoder's, by level."""
+def _strongest_channels(other: DgMoe, widths: list[int], steady: bool) -> tuple[Kept, Kept]:
+    """
+    Return the channels that stay of the encoder's stream and of the decoder's, by level.
+
+    Where the network is `steady` the first place is the weakest one's, to be made 1.
+    """
     seen, made = [], []
     for i, width in enumerate(widths):
+        spare = steady and i < len(widths) - 1
         skips = [level[i].weight for way in other.skips.values() for level in way]
         down = [other.downs[i].weight] if i < len(other.downs) else []
-        seen.append(_strongest([*skips, *down, other.encoder[i].common], width))
+        seen.append(_strongest([*skips, *down, other.encoder[i].common], width, spare))
         ups = [way[i - 1].weight.transpose(0, 1) for way in other.ups.values()] if i else \
             [head.weight for head in other.heads.values()]
         blocks = [b.common for b in other.decoder[i]] if i < len(other.decoder) else []
-        made.append(_strongest([*ups, *blocks], width))
+        made.append(_strongest([*ups, *blocks], width, spare))
     return seen, made
 
 
-def _strongest(readers: list[torch.Tensor], count: int) -> torch.Tensor:
-    """Return the `count` inputs (second dimension) that kernels read most, in their order."""
+def _strongest(readers: list[torch.Tensor], count: int, spare: bool) -> torch.Tensor:
+    """
+    Return the `count` inputs (second dimension) that kernels read most, in their order.
+
+    If one is to `spare`, the weakest of them comes first.
+    """
     size = sum(w.transpose(0, 1).flatten(1).square().sum(1) for w in readers)
-    return size.topk(count).indices.sort().values
+    best = size.topk(count).indices
+    return torch.cat([best[-1:], best[:-1].sort().values]) if spare else best.sort().values
 
 
 def _take(mine: torch.nn.Conv2d, theirs: torch.nn.Conv2d, out: torch.Tensor | None = None,
@@ -117,7 +136,8 @@ def _take_mixture(mine: DGME, theirs: DGME, kept: torch.Tensor) -> None:
         small[e].copy_(large[e][rows][:, kept])
         mine.first_bias[e], mine.steer[e] = theirs.first_bias[e, rows], theirs.steer[e, rows]
         mine.second[e] = theirs.second[e][kept][:, rows]
-        mine.second_bias[e] = theirs.second_bias[e, kept]
+        if not mine.steady:
+            mine.second_bias[e] = theirs.second_bias[e, kept]
 
 
 def _strongest_hidden(first: torch.Tensor, second: torch.Tensor, count: int) -> torch.Tensor:

@@ -54,14 +54,15 @@ def openvino() -> object:
 
 class _Frame(nn.Module):
     def __init__(self, network: FusionNetwork, structure: pytree.TreeSpec,
-                 outputs: tuple[str, ...]):
+                 outputs: tuple[str, ...], size: tuple[int, int]):
         super().__init__()
         self.network, self.structure, self.outputs = network, structure, outputs
+        self.size = size
 
     def forward(self, visible: torch.Tensor, thermal: torch.Tensor,
                 *leaves: torch.Tensor) -> Images:
         state = pytree.tree_unflatten([x.float() for x in leaves], self.structure)
-        pair = [x.permute(0, 3, 1, 2) for x in (visible, thermal)]
+        pair = [x.unflatten(1, self.size).permute(0, 3, 1, 2) for x in (visible, thermal)]
         if self.network.factor > 1:
             pair = [Packed(x, self.network.factor) for x in pair]
         made = self.network(*pair, state, self.outputs)
@@ -90,11 +91,13 @@ class Compiler:
         leaves, structure = pytree.tree_flatten(state)
         # packed and unpacked by NumPy, which is faster at it
         cells = tuple(_cells(x, self._network.factor) for x in (visible, thermal))
-        given = (*map(torch.from_numpy, cells), *leaves)
+        # rows end to end: of a picture as it lies OpenVINO would transpose the bytes, one by one
+        given = (*(torch.from_numpy(x).flatten(1, 2) for x in cells), *leaves)
+        h, w = cells[0].shape[1:3]
         with torch.inference_mode(False), torch.no_grad(), portable(self._dtype), \
                 torch.autocast('cpu', enabled=False), warnings.catch_warnings():
             warnings.simplefilter('ignore')     # of sizes that become constants, as meant
-            model = _converted(_Frame(self._network, structure, outputs),
+            model = _converted(_Frame(self._network, structure, outputs, (h, w)),
                                tuple(x.clone(memory_format=torch.contiguous_format)
                                      for x in given))
         return _Program(self._core.compile_model(model, 'CPU', self._options), cells,
@@ -111,7 +114,7 @@ class _Program:
         self._openvino = openvino()
         self._running = threading.Lock()
         for i, array in enumerate(cells):
-            self._set(i, torch.from_numpy(array))
+            self._set(i, torch.from_numpy(array).flatten(1, 2))
 
     def __call__(self, visible: torch.Tensor, thermal: torch.Tensor,
                  *leaves: torch.Tensor) -> Images:

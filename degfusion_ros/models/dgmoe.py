@@ -36,6 +36,7 @@ from degfusion_ros.models.network import OUTPUTS, Outputs, Seen, seen, Sum, unit
 from degfusion_ros.models.packing import Image, pack, unpack
 from degfusion_ros.models.rainy import DRY, RainyNetwork
 from degfusion_ros.models.relighting import relight
+from degfusion_ros.models.steady import hold
 from degfusion_ros.models.thermal_enhancement import ThermalEnhancement
 
 BRANCHES = ('visible_encoder', 'thermal_encoder')
@@ -60,19 +61,22 @@ class DgMoe(RainyNetwork):
 
     def __init__(self, widths: tuple[int, ...] = (96, 96, 128, 128),
                  plain: tuple[int, ...] = (0, 1, 2, 1), decoder: tuple[int, ...] = (2, 1, 1),
-                 deraining: tuple[int, ...] = ()):
+                 deraining: tuple[int, ...] = (), rain: int = 32, steady: bool = False):
         super().__init__()
         self.config = {'widths': list(widths), 'plain': list(plain), 'decoder': list(decoder),
-                       'deraining': list(deraining)}
+                       'deraining': list(deraining), 'rain': rain, 'steady': steady}
         self.multiple = FACTOR * 2 ** (len(widths) - 1)
         if HALF * 2 ** (len(deraining) - 1) > self.multiple:
             raise ValueError(f'deraining {list(deraining)}: too many levels for widths '
                              f'{list(widths)}; give at most {len(widths) + 1}')
-        self.enhance_visible, self.enhance_thermal = VisibleEnhancement(), ThermalEnhancement()
+        self.enhance_visible, self.enhance_thermal = \
+            VisibleEnhancement(rain), ThermalEnhancement()
         self.colour = Colour(FACTOR)
         # the camera's own picture too: what PKDM clips is lost in its own
         self.stem = nn.Conv2d(2 * _GREY, widths[0], 3, padding=1)
-        self.encoder = nn.ModuleList(DGME(c, len(BRANCHES)) for c in widths)
+        # the coarsest level is small, and what looks across it mixes all of its channels
+        self.encoder = nn.ModuleList(DGME(c, len(BRANCHES), steady and i < len(widths) - 1)
+                                     for i, c in enumerate(widths))
         # the coarsest level looks across the whole frame
         self.plain = nn.ModuleList(nn.Sequential(*(
             TransformerBlock(c, _HEADS) if i == len(widths) - 1 else ConvBlock(c)
@@ -91,8 +95,9 @@ class DgMoe(RainyNetwork):
             for way, n in (('fused', 2), ('restored', 1))})
         self.ups = nn.ModuleDict({way: nn.ModuleList(
             Doubling(b, a) for a, b in zip(widths, widths[1:])) for way in self.skips})
-        self.decoder = nn.ModuleList(nn.ModuleList(DGME(c, len(OUTPUTS)) for _ in range(n))
-                                     for c, n in zip(widths, decoder))
+        self.decoder = nn.ModuleList(
+            nn.ModuleList(DGME(c, len(OUTPUTS), steady and i < len(widths) - 1) for _ in range(n))
+            for i, (c, n) in enumerate(zip(widths, decoder)))
         # per cell: 16 weights (fusion), 16 changes of luminance, and a change of colour
         told = {'fused': 2 * _GREY + sum(_COLOUR), 'visible': _GREY + sum(_COLOUR),
                 'thermal': _GREY}
@@ -107,6 +112,8 @@ class DgMoe(RainyNetwork):
         for name in self.tints:
             nn.init.constant_(self.heads[name].bias[-4:-3], -4.0)   # at first colour stays
         self.deraining = Deraining(deraining) if deraining else None
+        if steady:
+            hold(self)
         self.state = nn.Sequential(nn.Linear(VECTOR_SIZE, STATE), nn.Tanh())
         self.routers = nn.ModuleDict({
             part: nn.ModuleList(Router(VECTOR_SIZE) for _ in self.blocks(part))

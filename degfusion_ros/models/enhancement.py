@@ -132,16 +132,17 @@ class VisibleEnhancement(nn.Module):
     got, and loses what tint the air light has. Transmission and curve are
     predicted for cells of 4x4 pixels and interpolated. The curve needs R in [-1, 1] (tanh): with
     the printed sigmoid the iteration can only darken. One R serves all eight steps (as in
-    Zero-DCE++). `stages` may be cut to switch stages off.
+    Zero-DCE++). `stages` may be cut to switch stages off; with `rain` 0 (else channels) there is
+    none that derains.
     """
 
-    def __init__(self, width: int = 32):
+    def __init__(self, rain: int = 32):
         super().__init__()
-        self.stages = set(STAGES)
+        self.stages = set(STAGES) - (set() if rain else {'derain'})
         self.exposure = Exposure(TOLD)
         self.maps = Maps()
         self.air = nn.Sequential(nn.Linear(STATISTICS[0], 16), nn.ReLU(), nn.Linear(16, 3))
-        self.rain = SmallNet(FACTOR ** 2, width, FACTOR ** 2)
+        self.rain = SmallNet(FACTOR ** 2, rain, FACTOR ** 2) if rain else None
         self.omega = nn.ParameterList(_residual() for _ in range(3))
         mean = torch.eye(3).repeat(1, FACTOR ** 2) / FACTOR ** 2
         self.register_buffer('mean', mean[..., None, None], persistent=False)

@@ -33,11 +33,24 @@ class Folded(NamedTuple):
     second: torch.Tensor        # N x C x h x 1 x 1
     second_bias: torch.Tensor   # N x C
 
-    def cast(self, dtype: torch.dtype) -> 'Folded':
+    def cast(self, dtype: torch.dtype) -> 'Folded | Steady':
         """Return it as convolutions in `dtype` like it; of one frame, channels last."""
-        return Folded(*(
+        return type(self)(*(
             x.to(dtype) if x.dim() < 5 else
             x[0].to(dtype, memory_format=torch.channels_last)[None] for x in self))
+
+
+class Steady(NamedTuple):
+    """
+    As Folded, of a block whose first channel is 1 everywhere: it carries the hidden biases.
+
+    An engine fuses no bias that is an input: each would be a pass over the picture.
+    """
+
+    first: torch.Tensor         # N x h x C x 3 x 3, the bias in the middle of its first channel
+    second: torch.Tensor        # N x C x h x 1 x 1, nothing for the first channel
+
+    cast = Folded.cast
 
 
 class Router(nn.Module):
@@ -69,11 +82,14 @@ class DGME(nn.Module):
     common expert is always there, one for each of `tasks` (each expert alone sees but a quarter of
     the training data); and the guidance state shifts the hidden biases. All of it folds into one
     convolution pair: steering costs nothing per frame.
+
+    A `steady` block is given 1 in the first channel and leaves it so; nothing but hidden biases
+    reads it, and there is no second bias (see Steady).
     """
 
-    def __init__(self, channels: int, tasks: int = 1):
+    def __init__(self, channels: int, tasks: int = 1, steady: bool = False):
         super().__init__()
-        self.channels, self.tasks = channels, tasks
+        self.channels, self.tasks, self.steady = channels, tasks, steady
         self.common_hidden, self.hidden = channels // 2, channels // 4
         h, m = self.hidden, self.common_hidden
         self.common = nn.Parameter(torch.empty(tasks * m, channels, BOX, BOX))
@@ -85,7 +101,7 @@ class DGME(nn.Module):
         self.first_bias = nn.Parameter(torch.zeros(EXPERTS, h))
         self.steer = nn.Parameter(torch.zeros(EXPERTS, h, STATE))
         self.second = nn.Parameter(torch.empty(EXPERTS, channels, h))
-        self.second_bias = nn.Parameter(torch.zeros(EXPERTS, channels))
+        self.second_bias = None if steady else nn.Parameter(torch.zeros(EXPERTS, channels))
         self.register_buffer('rows', None, persistent=False)
         for weight in (self.common, *self.first):
             nn.init.kaiming_normal_(weight, nonlinearity='relu')
@@ -102,7 +118,7 @@ class DGME(nn.Module):
         return torch.cat([k.permute(0, 2, 3, 1).flatten(1) for k in kernels])
 
     def fold(self, gates: Gates, state: torch.Tensor, task: int = 0,
-             experts: bool = True) -> Folded:
+             experts: bool = True) -> Folded | Steady:
         """
         Join the hidden channels of the common and the chosen experts of N frames.
 
@@ -123,9 +139,15 @@ class DGME(nn.Module):
             weight = gates.weight[..., None]
             second = (weight[..., None] * self.second[gates.index]).transpose(1, 2)     # N C K h
             back = torch.cat([back, second.flatten(2)], dim=2)
-            end = (weight * self.second_bias[gates.index]).sum(dim=1)
+            if not self.steady:
+                end = (weight * self.second_bias[gates.index]).sum(dim=1)
         rows = self._rows() if self.rows is None else self.rows
         first = rows.index_select(0, chosen.flatten()).view(n, -1, BOX, BOX, c)
+        if self.steady:
+            carried = first.new_zeros(*first.shape[:-1], 1)
+            carried[:, :, BOX // 2, BOX // 2, 0] = bias
+            first = torch.cat([carried, first[..., 1:]], dim=4)
+            return Steady(first.permute(0, 1, 4, 2, 3), _but_first(back, 1)[..., None, None])
         return Folded(first.permute(0, 1, 4, 2, 3), bias, back[..., None, None], end)
 
     def routed(self, x: torch.Tensor, gates: Gates, state: torch.Tensor,
@@ -133,6 +155,8 @@ class DGME(nn.Module):
         """Run one frame's experts one by one, as the paper writes it; the fold's reference."""
         def expert(kernel, bias, back, end):
             pad = (kernel.shape[2] // 2, kernel.shape[3] // 2)
+            if self.steady:
+                kernel, back = _but_first(kernel, 1), _but_first(back, 0)
             hidden = functional.conv2d(x, kernel, bias, padding=pad).relu()
             return functional.conv2d(hidden, back[..., None, None], end)
         common = self.common.unflatten(0, (self.tasks, -1))[task]
@@ -141,15 +165,22 @@ class DGME(nn.Module):
         kernels = [kernel for group in self.first for kernel in group.split(self.hidden)]
         for weight, e in zip(gates.weight[0], gates.index[0].tolist()):
             out = out + weight * expert(kernels[e], self.first_bias[e] + self.steer[e] @ state[0],
-                                        self.second[e], self.second_bias[e])
+                                        self.second[e],
+                                        None if self.steady else self.second_bias[e])
         return out
 
-    def forward(self, x: torch.Tensor, folded: Folded) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, folded: Folded | Steady) -> torch.Tensor:
         """Apply to x (B x C x H x W); its B images fall into equal runs, one per folded frame."""
         frames = list(zip(*(part.unbind() for part in folded)))
+        apply = apply_steady if self.steady else apply_folded
         if len(frames) == 1:
-            return apply_folded(x, *frames[0])
-        return torch.cat([apply_folded(part, *f) for part, f in zip(x.chunk(len(frames)), frames)])
+            return apply(x, *frames[0])
+        return torch.cat([apply(part, *f) for part, f in zip(x.chunk(len(frames)), frames)])
+
+
+def apply_steady(x: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Return x + second(relu(first(x))), whose biases are in it."""
+    return conv_add(conv_relu(x, first, None), second, None, x)
 
 
 def apply_folded(x: torch.Tensor, first: torch.Tensor, first_bias: torch.Tensor,
@@ -159,6 +190,12 @@ def apply_folded(x: torch.Tensor, first: torch.Tensor, first_bias: torch.Tensor,
     if for_engine():    # it fuses a sum with a convolution, but no bias that is an input
         return conv_add(hidden, second, None, x + second_bias.view(1, -1, 1, 1))
     return conv_add(hidden, second, second_bias, x)
+
+
+def _but_first(x: torch.Tensor, dim: int) -> torch.Tensor:
+    """Return x, zeros in the first place of a dimension; gradients of the others pass."""
+    return torch.cat([torch.zeros_like(x.narrow(dim, 0, 1)),
+                      x.narrow(dim, 1, x.shape[dim] - 1)], dim=dim)
 
 
 def boxed(kernels: torch.Tensor) -> torch.Tensor:

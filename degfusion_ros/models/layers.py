@@ -90,7 +90,7 @@ def _known(dtype: torch.dtype) -> bool:
     return getattr(torch.ops.mkldnn, told[dtype])() if dtype in told else dtype == torch.float32
 
 
-def conv_relu(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
+def conv_relu(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None,
               dilation: int = 1) -> torch.Tensor:
     """Return relu(conv(x)) of an odd square kernel, the size kept."""
     pad = dilation * (weight.shape[2] // 2)

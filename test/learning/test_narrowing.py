@@ -73,6 +73,49 @@ def test_channels_that_nobody_hears_are_those_that_go():
         assert torch.allclose(found, wanted, atol=1e-5)
 
 
+def _quiet(network: DgMoe, level: int, channel: int) -> None:
+    """Let nobody read or fill a channel of a level, in either stream, nor blocks add a bias."""
+    for way, skips in network.skips.items():
+        for n, levels in enumerate(skips):
+            levels[level].weight[:, channel] = 0
+            levels[level].weight[channel] = 0
+            if n == 0:
+                levels[level].bias[channel] = 0
+        network.ups[way][level].weight[:, channel] = 0
+        network.ups[way][level].bias[channel] = 0
+        if level:
+            network.ups[way][level - 1].weight[channel] = 0
+    into = network.downs[level - 1] if level else network.stem
+    into.weight[channel] = 0
+    into.bias[channel] = 0
+    network.downs[level].weight[:, channel] = 0
+    for block in (network.encoder[level], *network.decoder[level]):
+        for kernels in (block.common, *block.first):
+            kernels[:, channel] = 0
+        block.common_second[:, channel] = 0
+        block.second[:, channel] = 0
+        block.second_bias.zero_()
+    for plain in network.plain[level]:
+        plain.first.weight[:, channel] = 0
+        plain.second.weight[channel] = 0
+        plain.second.bias[channel] = 0
+    for head in network.heads.values():
+        if not level:
+            head.weight[:, channel] = 0
+
+
+def test_a_steady_one_gives_up_the_channel_that_nobody_hears_and_the_stage_for_rain():
+    large, steady = _network(0), _network(1, steady=True, rain=0)
+    for level, channel in ((0, 5), (1, 11)):
+        _quiet(large, level, channel)
+    large.enhance_visible.stages.discard('derain')
+    narrow(steady, large)
+    for found, wanted in zip(_pictures(steady), _pictures(large)):
+        assert torch.allclose(found, wanted, atol=1e-5)
+    with pytest.raises(TrainingError, match='not'):
+        narrow(_network(1, steady=True), steady)
+
+
 def test_later_blocks_go_and_each_keeps_its_own_router():
     large, small = _network(0), _network(1, decoder=(1, 1))
     for kernels in (large.decoder[0][1].common_second, large.decoder[0][1].second,

@@ -10,29 +10,34 @@ from degfusion_ros.models import experts
 from degfusion_ros.models.experts import DGME, Gates, Router, STATE
 
 
-def _random_block(channels: int, seed: int) -> DGME:
+def _random_block(channels: int, seed: int, steady: bool = False) -> DGME:
     torch.manual_seed(seed)
-    block = DGME(channels, tasks=2)
+    block = DGME(channels, 2, steady)
     with torch.no_grad():
-        for p in (block.first_bias, block.steer, block.second_bias, block.common_bias,
-                  block.common_steer):
+        for p in (block.first_bias, block.steer, block.common_bias, block.common_steer,
+                  *([] if steady else [block.second_bias])):
             p.normal_(0, 0.3)
     return block
 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10 ** 6), scale=st.floats(0, 30), channels=st.sampled_from([4, 8, 16]),
-       height=st.integers(1, 11), width=st.integers(1, 11), task=st.integers(0, 1))
-def test_fold_equals_routed_for_any_vector(seed, scale, channels, height, width, task):
-    block = _random_block(channels, seed)
+       height=st.integers(1, 11), width=st.integers(1, 11), task=st.integers(0, 1),
+       steady=st.booleans())
+def test_fold_equals_routed_for_any_vector(seed, scale, channels, height, width, task, steady):
+    block = _random_block(channels, seed, steady)
     router = Router(32).eval()
     vector = torch.randn(1, 32) * scale
     gates = router(vector)
     state, x = torch.randn(1, STATE), torch.randn(2, channels, height, width)
+    if steady:
+        x[:, 0] = 1
     with torch.no_grad():
         routed = block.routed(x, gates, state, task)
         folded = block(x, block.fold(gates, state, task))
     torch.testing.assert_close(folded, routed, atol=1e-4, rtol=1e-4)
+    if steady:
+        assert (folded[:, 0] == 1).all()
 
 
 def test_each_run_of_images_gets_its_own_experts():
