@@ -30,7 +30,10 @@ def from_folders(visible: Path, thermal: Path, count: int, crop: tuple[int, int]
     pairs = []
     for stem in _spread(list(found), count):
         gray = read_picture(found[stem][0], cv2.IMREAD_GRAYSCALE)
-        heat = _scaled(read_thermal(found[stem][1]), crop)
+        try:
+            heat = _scaled(read_thermal(found[stem][1]), crop)
+        except FrameError as error:
+            raise CalibrationError(f'{found[stem][1]}: {error}; or take it away') from error
         pairs.append(_pair(stem, gray, heat, pairs[:one_size]))
     return pairs
 

@@ -53,7 +53,7 @@ class Stream:
         self._put(*message)
         for stream, topic in options.infos.items():
             if message.topic == topic:
-                state.infos[stream] = message.raw
+                self._inform(stream, message)
         if message.topic in (options.visible, options.thermal):
             stream = 'visible' if message.topic == options.visible else 'thermal'
             frame = self._usable(stream, message)
@@ -111,6 +111,15 @@ class Stream:
         if not picture.flags.writeable:  # a view of the message, which torch warns of
             picture = picture.copy()
         return Frame(message.time_ns, stamp, image.header.frame_id, picture)
+
+    def _inform(self, stream: str, message: bags.Message) -> None:
+        """Keep a camera_info for the pictures to come; one that is none leaves the last one."""
+        try:
+            bags.deserialize(message.raw, bags.CAMERA_INFO)
+        except bags.BagError as error:
+            self._refuse(message.topic, f'recorded at {_seconds(message.time_ns)}', error)
+        else:
+            self.state.infos[stream] = message.raw
 
     def _refuse(self, topic: str, when: str, error: Exception) -> None:
         self.state.bad += 1

@@ -45,7 +45,7 @@ _KINDS: dict[str, object] = {
 _FROM_ONE = ('frames', 'crops', 'crop', 'batch', 'reservoir', 'lora_rank', 'export_steps',
              'report_steps', 'held_back', 'max_width')
 _ASKED = {
-    int: 'a whole number, 0 or more', float: 'a number', bool: 'true or false',
+    int: 'a whole number, 0 or more', float: 'a number, 0 or more', bool: 'true or false',
     str: 'text, in quotes where it looks like something else', str | None: 'text, or null',
     tuple[int, ...]: 'a list of whole numbers', tuple[str, ...]: 'a list of text',
     dict[str, float]: 'a table of numbers'}
@@ -110,7 +110,7 @@ def _fits(value: object, kind: object) -> bool:
     if kind is int:
         return type(value) is int and value >= 0      # yes and no are ints, too
     if kind is float:
-        return type(value) in (int, float) and abs(value) < inf
+        return type(value) in (int, float) and 0 <= value < inf
     return get_origin(kind) not in (tuple, dict) and isinstance(value, kind)
 
 
@@ -126,7 +126,7 @@ def _remedy(value: object, kind: object) -> str:
         return ''
     if kind is int:
         return f': write {number:.0f}' if number.is_integer() and number >= 0 else ''
-    if not abs(number) < inf:
+    if not isinstance(value, str) or not 0 <= number < inf:
         return ''
     mantissa, e, power = value.strip().lower().partition('e')
     if e:       # YAML takes a number without point or sign for text

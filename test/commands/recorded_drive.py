@@ -54,8 +54,9 @@ def write(path, storage='mcap', pairs=None, spoil=None, visible_every=100, therm
                 raw = instead if isinstance(instead, bytes) else bags.image_cdr(
                     instead[1], instead[0], stamp + late, frame_id)
                 writer.write(topic, bags.IMAGE, stamp + late + 9 * MS, raw)
-            writer.write(INFO, bags.CAMERA_INFO, stamp + 9 * MS, bags.camera_info_cdr(
-                2 * colour.shape[0], 2 * colour.shape[1], 80.0, stamp, 'rgb_optical'))
+            writer.write(INFO, bags.CAMERA_INFO, stamp + 9 * MS, spoil.get(
+                (INFO, i), bags.camera_info_cdr(2 * colour.shape[0], 2 * colour.shape[1], 80.0,
+                                                stamp, 'rgb_optical')))
             writer.write('/odd', ODD, stamp + 50 * MS, b'\0\1\0\0' + i.to_bytes(4, 'little'))
     return path
 

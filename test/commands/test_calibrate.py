@@ -120,6 +120,15 @@ def test_a_bag_whose_frames_are_all_bad_is_told(tmp_path, capsys):
     assert not (tmp_path / 'r.yaml').exists()
 
 
+def test_a_thermal_picture_without_a_finite_pixel_is_named(folders, capsys):
+    file = folders / 'thermal/2.png'
+    file.unlink()
+    cv2.imwrite(str(file.with_suffix('.tiff')), np.full((SIZE[1] + 2, SIZE[0]), np.nan, np.float32))
+    assert calibrate(folders, *BOARD) == 1
+    line, = capsys.readouterr().err.splitlines()
+    assert f'{file.with_suffix(".tiff")}: ' in line and 'no finite pixel' in line
+
+
 def test_a_scene_gives_one_too(tmp_path, capsys):
     rng = np.random.default_rng(0)
     for name in ('visible', 'thermal'):

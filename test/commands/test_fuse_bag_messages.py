@@ -1,7 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `fuse-bag` tells of a camera that is alone, and what it makes for that."""
 
-from recorded_drive import BASE, fuse_bag, image, MS, on, pictures, START, THERMAL, VISIBLE
+from recorded_drive import (
+    BASE,
+    fuse_bag,
+    image,
+    INFO as VISIBLE_INFO,
+    MS,
+    on,
+    pictures,
+    stamp,
+    START,
+    THERMAL,
+    VISIBLE,
+    write,
+)
 
 from degfusion_ros import bags
 from degfusion_ros.node.lonely import StandIn
@@ -41,3 +54,17 @@ def test_the_judge_is_made_a_stand_in_only_when_it_is_to_judge(tmp_path, tiny_mo
     assert fuse_bag(source, tmp_path / 'out', tiny_model, '--outputs', 'fused') == 0
     judged = on(tmp_path / 'out', f'{BASE}/degradation/scores')
     assert len(made) == len(judged) < len(on(tmp_path / 'out', f'{BASE}/fused/image')) / 3
+
+
+def test_a_camera_info_that_cannot_be_decoded_is_named_and_leaves_the_last_one(
+        tmp_path, tiny_model, capsys):
+    source = write(tmp_path / 'in', pairs=pictures(4), spoil={
+        (VISIBLE_INFO, 0): b'', (VISIBLE_INFO, 2): b'\0\1'})
+    assert fuse_bag(source, tmp_path / 'out', tiny_model, '--outputs', 'fused') == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    for line, at in zip(lines, ('1700000000.009000000', '1700000000.209000000')):
+        assert VISIBLE_INFO in line and f'recorded at {at}' in line and 'cannot be decoded' in line
+    assert len(on(tmp_path / 'out', f'{BASE}/fused/image')) == 4
+    assert [(stamp(m), m.width) for _, m in on(tmp_path / 'out', f'{BASE}/fused/camera_info')] == [
+        (START + i * 100 * MS, 96) for i in (1, 2, 3)]

@@ -48,7 +48,7 @@ def test_every_setting_has_a_kind():
     assert names - set(_KINDS) == {'data', 'network', 'nights', 'read_out', 'restoration', 'fusion'}
 
 
-NUMBER, WHOLE = 'give a number', 'give a whole number, 0 or more'
+NUMBER, WHOLE = 'give a number, 0 or more', 'give a whole number, 0 or more'
 TEXT = 'give text, in quotes where it looks like something else'
 
 
@@ -60,6 +60,8 @@ TEXT = 'give text, in quotes where it looks like something else'
     ('fusion', 'lr: 2.5e3', f'lr: "2.5e3": {NUMBER}: write 2.5e+3, without quotes'),
     ('fusion', "lr: '0.001'", f'lr: "0.001": {NUMBER}: write 0.001, without quotes'),
     ('fusion', 'lr: .nan', f'lr: NaN: {NUMBER}'),
+    ('fusion', 'fresh: -0.5', f'fresh: -0.5: {NUMBER}'),
+    ('fusion', 'losses: {max: -1}', f'losses: max: -1: {NUMBER}'),
     ('fusion', 'ema:', f'ema: null: {NUMBER}'),
     ('fusion', 'steps: 10.5', f'steps: 10.5: {WHOLE}'),
     ('fusion', 'steps: 1e3', f'steps: "1e3": {WHOLE}: write 1000'),
