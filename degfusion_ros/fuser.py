@@ -3,7 +3,6 @@
 
 from collections.abc import Callable
 import copy
-from dataclasses import dataclass
 from pathlib import Path
 import threading
 
@@ -29,8 +28,9 @@ from degfusion_ros.models.engine import EngineError, OnnxNetwork
 from degfusion_ros.models.guidance import Guidance, Judgement, VECTOR_SIZE
 from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.network import FusionNetwork, OUTPUTS
-from degfusion_ros.models.pictures import as_bytes, as_image, checked
+from degfusion_ros.models.pictures import as_bytes, as_images, checked, Fusion
 from degfusion_ros.models.recorded import Recorded
+from degfusion_ros.models.transfers import on, PATIENT, settle, stream, upload, URGENT
 
 __all__ = ['Degradation', 'ENGINES', 'find_model', 'Fuser', 'FuserError', 'Fusion', 'OUTPUTS',
            'THERMAL_LABELS', 'VISIBLE_LABELS']
@@ -43,15 +43,6 @@ _OTHER_SCENE = 0.5     # of a severity, from one judgement to the next
 _RAIN = VISIBLE_LABELS.index('rain')
 Kept = tuple[torch.Tensor, torch.Tensor]    # d_deg and what steers
 Look = tuple[torch.Tensor, torch.Tensor]    # what the guidance sees in an image, and statistics
-
-
-@dataclass(frozen=True)
-class Fusion:
-    """Results of one pair, None where not asked for: uint8 HxWx3 RGB, HxWx3 RGB and HxW."""
-
-    fused: np.ndarray | None = None
-    visible: np.ndarray | None = None
-    thermal: np.ndarray | None = None
 
 
 class Fuser:
@@ -74,11 +65,12 @@ class Fuser:
             device, memory_format=torch.channels_last)
         self._frames = Recorded(self._network, compiler)
         self._recordable = network.recordable
+        self._judges, self._fuses = stream(device, PATIENT), stream(device, URGENT)
         self._guidance = guidance.eval().requires_grad_(False).to(device)
         self._swap, self._judging = threading.Lock(), threading.Lock()
         # of the last judgement: of the picture and, where that was judged, of the derained one
         self._kept: list[Kept] = []
-        with torch.inference_mode():
+        with torch.inference_mode(), on(self._judges):
             self._steer(self._network.gate(torch.zeros(1, VECTOR_SIZE, device=device), None, None))
 
     @classmethod
@@ -123,30 +115,35 @@ class Fuser:
         # threads to sleep at every step, the frames' too: twice as long for every frame.
         _use_threads(1)
         try:
-            heat = self._look(as_bytes(thermal), thermal_statistics, between)
-            told = self._read(self._look(visible, visible_statistics, between), heat)
-            pair = self._tensors(visible, thermal)
-            between()
-            kept = [self._steadied(told.vector.float(), pair, keep, *self._kept[:1])]
-            already = keep > 0 and len(self._kept) > 1      # pictures of their own know no last one
-            if 'visible' in outputs and self._network.dries(kept[0][1], already):
-                between()
-                with torch.inference_mode(), self._autocast():
-                    dry = self._network.dried(pair[0])
-                seen = self._look(as_image(dry.permute(0, 2, 3, 1), thermal.shape),
-                                  visible_statistics, between)
-                vector = self._read(seen, heat).vector.float()
-                with torch.inference_mode():
-                    vector[:, _RAIN] = 0
-                kept.append(self._steadied(vector, (dry, pair[1]), keep, *self._kept[1:]))
-            self._kept = kept
-            self._steer(*(gate for _, gate in kept))
-            if self._recordable:
-                with torch.inference_mode(), self._autocast():
-                    for state in self._states:
-                        self._frames.record_what_pays(*pair, state)
+            with on(self._judges):
+                return self._refresh(visible, thermal, between, keep, outputs)
         finally:
             _use_threads(self._threads)
+
+    def _refresh(self, visible: np.ndarray, thermal: np.ndarray, between: Callable[[], None],
+                 keep: float, outputs: tuple[str, ...]) -> Degradation:
+        heat = self._look(as_bytes(thermal), thermal_statistics, between)
+        told = self._read(self._look(visible, visible_statistics, between), heat)
+        pair = self._tensors(visible, thermal)
+        between()
+        kept = [self._steadied(told.vector.float(), pair, keep, *self._kept[:1])]
+        already = keep > 0 and len(self._kept) > 1      # pictures of their own know no last one
+        if 'visible' in outputs and self._network.dries(kept[0][1], already):
+            between()
+            with torch.inference_mode(), self._autocast():
+                dry = self._network.dried(pair[0])
+            seen = self._look(*as_images([dry.permute(0, 2, 3, 1)], thermal.shape),
+                              visible_statistics, between)
+            vector = self._read(seen, heat).vector.float()
+            with torch.inference_mode():
+                vector[:, _RAIN] = 0
+            kept.append(self._steadied(vector, (dry, pair[1]), keep, *self._kept[1:]))
+        self._kept = kept
+        self._steer(*(gate for _, gate in kept))
+        if self._recordable:
+            with torch.inference_mode(), self._autocast():
+                for state in self._states:
+                    self._frames.record_what_pays(state)
         return degradation(told)
 
     @property
@@ -208,17 +205,16 @@ class Fuser:
         _use_threads(self._threads)
         with self._swap:
             state, *dry = self._states
-        colour, heat = self._tensors(visible, thermal)
         apart = ('visible',) if dry and 'visible' in outputs else ()
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), self._autocast(), on(self._fuses):
+            colour, heat = self._tensors(visible, thermal)
             made = {}
             if together := tuple(name for name in outputs if name not in apart):
                 made.update(zip(together, self._frames(colour, heat, state, together)))
             if apart:
                 made.update(zip(apart, self._frames(self._network.dried(colour), heat, *dry,
                                                     apart)))
-            return Fusion(**{name: as_image(image, thermal.shape)
-                             for name, image in made.items()})
+            return Fusion(**dict(zip(made, as_images(list(made.values()), thermal.shape))))
 
     def stages(self, visible: np.ndarray, thermal: np.ndarray) -> dict[str, np.ndarray]:
         """Return the network's pictures on the way, if it has any: name -> uint8 HxWx3 or HxW."""
@@ -228,8 +224,9 @@ class Fuser:
             state = self._states[0]
         with torch.inference_mode(), self._autocast():
             found = self._network.stages(*self._tensors(visible, thermal), state)
-        return {name: as_image(x.mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1), size)
-                for name, x in found.items()}
+        images = [x.mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1)
+                  for x in found.values()]
+        return dict(zip(found, as_images(images, size)))
 
     def warm_up(self, height: int, width: int) -> None:
         """
@@ -252,9 +249,19 @@ class Fuser:
                     self._frames.record(*self._tensors(visible, thermal), self._states[0],
                                         outputs)
 
+    def forget(self) -> None:
+        """Let go of what was recorded for sizes so far, as memory runs out."""
+        self._frames.forget()
+
+    @property
+    def way(self) -> str:
+        """Tell what ran the last frame: openvino, torch, cuda_graph, onnxruntime, operators."""
+        return self.engine if self.engine == 'onnxruntime' else self._frames.way
+
     def _steer(self, *gates: torch.Tensor) -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), on(self._judges):
             states = [self._network.decide(gate, self._dtype) for gate in gates]
+        settle(self._judges)    # frames go to another stream
         with self._swap:
             self._states = states
 
@@ -266,7 +273,7 @@ class Fuser:
                                 for x in (visible, thermal))
         if thermal.dtype == np.uint8:
             thermal = np.multiply(thermal, _LEVEL, dtype=np.float32)
-        colour, heat = (torch.from_numpy(x).to(self.device) for x in (visible, thermal))
+        colour, heat = (upload(x, self.device) for x in (visible, thermal))
         return colour.permute(2, 0, 1)[None], heat[None, None]
 
     def _autocast(self):

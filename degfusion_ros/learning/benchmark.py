@@ -49,7 +49,7 @@ class Candidate:
         self.spec, self.times, self._device = spec, [], device
         width, height = map(int, spec.size.split('x'))
         self._pair = pair((height, width))
-        self._fuse = _fuse(spec, device, self._pair)
+        self._fuse, self._way = _fuse(spec, device, self._pair)
 
     def run(self, count: int) -> None:
         """Fuse count + 1 frames and keep the times of the last `count`, ms."""
@@ -60,17 +60,18 @@ class Candidate:
             self._fuse(*self._pair)
             self.times.append((time.perf_counter() - began) * 1e3)
 
-    def row(self, peaks: dict[tuple[str, int], Peak], memory_mb: float | None) -> dict:
-        """Return what benchmark --output writes of it."""
+    def row(self, peaks: dict[tuple[str, int], Peak], memory: dict[str, float | None]) -> dict:
+        """Return what benchmark --output writes of it; memory: what peak_memory told."""
         p50, p99 = np.percentile(self.times, (50, 99))
         peak = peaks.get((self.spec.precision, self.spec.threads))
         share = self.gflop / p50 * 1e3 / peak.gflops if self.gflop and peak else None
         spec = self.spec
         return {'name': spec.name, 'model': spec.model, 'form': spec.form, 'engine': spec.engine,
-                'precision': spec.precision, 'size': spec.size, 'outputs': list(spec.outputs),
+                'program': self._way(), 'precision': spec.precision, 'size': spec.size,
+                'outputs': list(spec.outputs),
                 'threads': spec.threads, 'ms': {'p50': round(p50, 3), 'p99': round(p99, 3)},
                 'fps': round(1e3 / p50, 2), 'gflop': self.gflop and round(self.gflop, 3),
-                'peak_share': share and round(share, 4), 'memory_mb': memory_mb}
+                'peak_share': share and round(share, 4), **memory}
 
     def _set_threads(self) -> None:
         torch.set_num_threads(self.spec.threads)
@@ -129,9 +130,11 @@ def ratio(row: dict, rows: list[dict]) -> float | None:
     return None
 
 
-def _fuse(spec: Spec, device: str, frames: tuple[np.ndarray, np.ndarray]) -> Callable:
+def _fuse(spec: Spec, device: str,
+          frames: tuple[np.ndarray, np.ndarray]) -> tuple[Callable, Callable[[], str | None]]:
+    """Return what fuses a pair, and what tells by which program it did (Fuser.way)."""
     if spec.form is None:
-        return laplacian_pyramid if spec.model == REFERENCE else load_peer(spec.model)
+        return laplacian_pyramid if spec.model == REFERENCE else load_peer(spec.model), lambda: None
     torch.set_num_threads(spec.threads)     # what a Fuser finds is what it keeps
     network, guidance = checkpoint.load(find_model(spec.model))
     if spec.form == forms_of(network)[0]:
@@ -142,7 +145,8 @@ def _fuse(spec: Spec, device: str, frames: tuple[np.ndarray, np.ndarray]) -> Cal
         fuser = Fuser(network, guidance, spec.model, device, spec.precision)
     fuser.refresh(*frames)
     fuser.warm_up(*frames[1].shape)
-    return lambda visible, thermal: fuser.fuse(visible, thermal, spec.outputs)
+    return (lambda visible, thermal: fuser.fuse(visible, thermal, spec.outputs)), \
+        lambda: fuser.way
 
 
 def _counted(spec: Spec, device: str, frames: tuple[np.ndarray, np.ndarray]) -> Callable:

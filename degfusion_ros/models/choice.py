@@ -72,4 +72,7 @@ def find_precision(precision: str, device: str, engine: str) -> str:
         return 'bfloat16' if torch.cpu._is_avx512_bf16_supported() else 'float32'
     if precision not in PRECISIONS:
         raise FuserError(f'precision {precision!r}: choose from auto, {", ".join(PRECISIONS)}')
+    if engine == 'openvino' and precision == 'float16':
+        raise FuserError("precision 'float16': the engine openvino takes float32 or bfloat16; "
+                         'choose one of these, or engine torch')
     return precision

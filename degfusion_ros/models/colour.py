@@ -24,14 +24,14 @@ class Colour(nn.Module):
     def __init__(self, factor: int):
         super().__init__()
         self.pixels = factor ** 2
-        eye, luma = torch.eye(self.pixels), torch.tensor([LUMA])
-        chroma = torch.eye(3) - luma        # RGB to RGB less luminance
+        eye, weights = torch.eye(self.pixels), torch.tensor([LUMA])
+        chroma = torch.eye(3) - weights     # RGB to RGB less luminance
         near = bilinear(factor)[:, 0]       # pixels x 3 x 3 cells
         # both read all four numbers of a cell: one channel alone takes four times as long
         spread = torch.einsum('pyx,cd->pcdyx', near, torch.eye(4)[1:]).flatten(0, 1)
         share = torch.einsum('pyx,cd->pcdyx', near, torch.eye(4)[:1].expand(3, 4)).flatten(0, 1)
         for name, kernel in (
-                ('luma', torch.kron(eye, luma)[..., None, None]),
+                ('luma', torch.kron(eye, weights)[..., None, None]),
                 ('grey', torch.kron(eye, torch.ones(3, 1))[..., None, None]),
                 ('mean', chroma.repeat(1, self.pixels)[..., None, None] / self.pixels),
                 ('bare', torch.kron(eye, chroma)[..., None, None]),
@@ -59,6 +59,11 @@ class Colour(nn.Module):
         """
         change = conv_add(*working(light, self.grey), None, over_cells(cells, self.spread))
         return torch.addcmul(change, over_cells(cells, self.share), chroma)
+
+
+def luma(like: torch.Tensor) -> torch.Tensor:
+    """Return the weights of R, G and B, made where `like` is: a CUDA graph copies none there."""
+    return torch.stack([like.new_full((), weight) for weight in LUMA])
 
 
 def bilinear(factor: int) -> torch.Tensor:

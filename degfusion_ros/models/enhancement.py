@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from degfusion_ros.models.colour import bilinear, LUMA, over_cells
+from degfusion_ros.models.colour import bilinear, LUMA, luma, over_cells
 from degfusion_ros.models.labels import THERMAL_LABELS, VISIBLE_LABELS
 from degfusion_ros.models.layers import conv_add, SmallNet, working
 from degfusion_ros.models.network import banded, convolve, Seen, seen
@@ -173,7 +173,7 @@ class VisibleEnhancement(nn.Module):
             t = torch.ones_like(t)
         r = r.tanh() if 'brighten' in self.stages else torch.zeros_like(r)
         air = torch.sigmoid(self.air(statistics) + 1.4)
-        light = (air * air.new_tensor(LUMA)).sum(dim=1).view(-1, 1, 1, 1)
+        light = (air * luma(air)).sum(dim=1).view(-1, 1, 1, 1)
         keep = debug or torch.is_grad_enabled()
 
         def brighten(image, maps):
@@ -196,7 +196,7 @@ class VisibleEnhancement(nn.Module):
                 *([torch.float32] * 2 if keep else [])))
         tint = light - air[..., None, None]
         shift = tint * (1 / t - 1) * gain
-        mean = (small * small.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+        mean = (small * luma(small).view(3, 1, 1)).sum(1, keepdim=True)
         opened = slope(torch.minimum(mean, brightest), tone)
         gain = (gain * (1 / t + self._beside('dehaze')) * opened).clamp(0, 8)
         dry = bright
@@ -216,7 +216,8 @@ class VisibleEnhancement(nn.Module):
     def _seen(self, judged: torch.Tensor) -> torch.Tensor:
         # whether what changes the light is there, of severities B x 10 to B x 4 in 0..1;
         # not how much of it: the same generator drew all the severities learnt from
-        return (1.5 * judged[:, _LIGHT] / FAINTEST - 0.5).clamp(0, 1)
+        light = torch.stack([judged[:, i] for i in _LIGHT], dim=1)
+        return (1.5 * light / FAINTEST - 0.5).clamp(0, 1)
 
     def _tone(self, told: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
         return self.exposure(told, seen[:, :_EXPOSURE].amax(dim=1, keepdim=True))

@@ -6,6 +6,8 @@ import threading
 
 import torch
 
+from degfusion_ros.models.transfers import URGENT
+
 Tensors = tuple[torch.Tensor, ...]
 # Takes the buffers; returns what runs the program over them, and the buffers that it fills.
 Capture = Callable[[list[torch.Tensor]], tuple[Callable[[], None], Tensors]]
@@ -50,7 +52,8 @@ def cuda_graph(function: Callable[..., Tensors]) -> Capture:
                     function(*buffers)
             torch.cuda.current_stream().wait_stream(side)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, capture_error_mode='thread_local'):
+            urgent = torch.cuda.Stream(priority=URGENT)     # what is captured keeps its priority
+            with torch.cuda.graph(graph, stream=urgent, capture_error_mode='thread_local'):
                 outputs = function(*buffers)
         return graph.replay, outputs
     return capture

@@ -1,14 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures as callers hand them over and get them back: NumPy arrays, checked."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
 from degfusion_ros.imaging.thermal import ThermalScaler
 from degfusion_ros.models.choice import FuserError
+from degfusion_ros.models.transfers import download
 
 SMALLEST = 32
 SLACK = 0.01        # of float32 in 0..1, for what interpolation and rounding add
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """Results of one pair, None where not asked for: uint8 HxWx3 RGB, HxWx3 RGB and HxW."""
+
+    fused: np.ndarray | None = None
+    visible: np.ndarray | None = None
+    thermal: np.ndarray | None = None
 
 
 def checked(visible: np.ndarray, thermal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +62,7 @@ def as_bytes(thermal: np.ndarray) -> np.ndarray:
     return (np.clip(thermal, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def as_image(image: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
-    """Return the first of B x H x W x C, cut to `size`, as HxWx3 or HxW on this machine."""
-    out = image[0].cpu().numpy()[:size[0], :size[1]]
-    return np.ascontiguousarray(out[..., 0] if out.shape[2] == 1 else out)
+def as_images(images: Sequence[torch.Tensor], size: tuple[int, int]) -> list[np.ndarray]:
+    """Return the first of B x H x W x C each, cut to `size`, as HxWx3 or HxW on this machine."""
+    found = [x[0, :size[0], :size[1]] for x in download(images)]
+    return [np.ascontiguousarray(x[..., 0] if x.shape[2] == 1 else x) for x in found]

@@ -20,6 +20,7 @@ from degfusion_ros.models.compiled import CLOSE, Compiler
 from degfusion_ros.models.graphs import cuda_graph, Static
 from degfusion_ros.models.network import FusionNetwork, State
 
+OPERATORS = 'operators'     # of a frame that is no program
 KEPT = 16       # programs; the oldest gives way
 MANY = 30       # frames of one size after which its program will pay
 _RUNS = 3       # until the program has seen what it may rely on, and is fast
@@ -32,19 +33,23 @@ class Recorded:
 
     def __init__(self, network: FusionNetwork, compiler: Compiler | None = None):
         self._network, self._compiler = network, compiler
-        self._programs: dict[tuple, Callable[..., Images] | None] = {}     # None: cannot be
+        # what made it and the program, None where none can be
+        self._programs: dict[tuple, tuple[str, Callable[..., Images]] | None] = {}
         self._met: Counter[tuple] = Counter()
+        self.way = OPERATORS    # the last frame's: openvino, torch, cuda_graph, OPERATORS
 
     def __call__(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
                  outputs: tuple[str, ...]) -> Images:
         """Return the `outputs` of a pair as bytes; images as the network takes them."""
         key = self._key(visible, thermal, state, outputs)
-        program = self._programs.get(key)
-        if program is None:
+        found = self._programs.get(key)
+        if found is None:
+            self.way = OPERATORS
             if len(self._met) > KEPT:       # sizes that come and go
                 self._met.clear()
             self._met[key] += 1
             return self._frame(visible, thermal, state, outputs)
+        self.way, program = found
         # the program knows no autocast: it was recorded with every cast in it
         with torch.autocast(visible.device.type, enabled=False):
             return program(visible, thermal, *pytree.tree_leaves(state))
@@ -55,7 +60,8 @@ class Recorded:
         Make the program for images of this size and these outputs; False where it cannot be.
 
         Call it under the autocast that frames run under. A program that does not give the same
-        picture, the very same if torch runs it, is thrown away.
+        picture, the very same if torch runs it, is thrown away. Raises MemoryError where there is
+        no room for one.
         """
         key = self._key(visible, thermal, state, outputs)
         if key not in self._programs:
@@ -66,18 +72,32 @@ class Recorded:
             give_back()
         return self._programs[key] is not None
 
-    def record_what_pays(self, visible: torch.Tensor, thermal: torch.Tensor,
-                         state: State) -> None:
-        """Record what MANY frames of this size have asked for, if anything; as `record`."""
+    def record_what_pays(self, state: State) -> None:
+        """Record what MANY frames with states like this asked for, if anything; as `record`."""
         for key, count in list(self._met.items()):
-            outputs = key[-1]
-            if count >= MANY and key == self._key(visible, thermal, state, outputs):
+            shape, kind, heat_kind, variant, outputs = key
+            if count >= MANY and key not in self._programs and \
+                    variant == self._network.variant(state, outputs):
                 self._met.clear()
-                self.record(visible, thermal, state, outputs)
+                self.record(*self._pair(shape, kind, heat_kind), state, outputs)
                 return
 
+    def forget(self) -> None:
+        """Let go of all programs, and of the memory that they hold."""
+        self._programs = {}
+        self._met.clear()
+        give_back()
+
+    def _pair(self, shape: tuple[int, ...], *kinds: torch.dtype) -> list[torch.Tensor]:
+        # as cameras give it, of any content: what is fused now may be of another size
+        device = next(self._network.parameters()).device
+        b, _, h, w = shape
+        noise = [torch.rand(b, h, w, c, device=device) for c in (3, 1)]
+        return [(x if kind.is_floating_point else x * 255).to(kind).permute(0, 3, 1, 2)
+                for x, kind in zip(noise, kinds)]
+
     def _made(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
-              outputs: tuple[str, ...]) -> Callable[..., Images] | None:
+              outputs: tuple[str, ...]) -> tuple[str, Callable[..., Images]] | None:
         leaves, structure = pytree.tree_flatten(state)
         # a second pair: a program may give the first one's picture for ever
         pairs = (visible, thermal), (visible.flip(3), thermal.flip(3))
@@ -94,19 +114,25 @@ class Recorded:
 
         def compiled():
             return self._compiler(visible, thermal, state, outputs)
-        ways = [graph] if visible.is_cuda else \
-            [compiled, traced] if self._compiler else [traced]
-        for make in ways:
+        ways = {'cuda_graph': graph} if visible.is_cuda else {
+            **({'openvino': compiled} if self._compiler else {}), 'torch': traced}
+        full = False
+        for way, make in ways.items():
             try:
                 program = make()
                 with torch.autocast(visible.device.type, enabled=False):
                     for _ in range(_RUNS):
                         found = [program(*pair, *leaves) for pair in pairs]
-            except (RuntimeError, AttributeError, MemoryError):  # it lacks an operator, or room
+            except (MemoryError, torch.OutOfMemoryError):
+                full = True
+                continue
+            except Exception:       # it lacks an operator: engines have errors of all kinds
                 continue
             if all(_same(a, b, make is compiled) for one, other in zip(found, wanted)
                    for a, b in zip(one, other, strict=True)):
-                return program
+                return way, program
+        if full:
+            raise MemoryError('no memory for the program of a frame')
         return None
 
     def _key(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,

@@ -10,7 +10,7 @@ unlike those of training. Details remain the network's.
 import torch
 from torch.nn import functional
 
-from degfusion_ros.models.colour import LUMA
+from degfusion_ros.models.colour import luma
 from degfusion_ros.models.enhancement import Enhanced, LIGHT
 
 SHARE = 0.9         # the exposure's, settled on pairs that are held back
@@ -25,9 +25,9 @@ def relight(enhanced: Enhanced, change: torch.Tensor, shift: torch.Tensor) -> to
     An image is PKDM's with `change` (B x 16 x h x w) and `shift` (B x 3 x h x w, RGB) on top. 0
     where no exposure acts: by day, and where none was trained.
     """
-    luma = shift.new_tensor(LUMA, dtype=torch.float32).view(1, 3, 1, 1)
+    shift = shift.float()
     restored = (enhanced.base.float() + change.float()).mean(1, keepdim=True) + \
-        (shift.float() * luma).sum(1, keepdim=True)
+        (shift * luma(shift).view(3, 1, 1)).sum(1, keepdim=True)
     share = share_of_exposure(enhanced.told[:, -len(LIGHT):], enhanced.tone)
     missing = functional.avg_pool2d(enhanced.light - restored, REACH, ceil_mode=True,
                                     count_include_pad=False) * share.view(-1, 1, 1, 1)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 import dataclasses
 import sys
+import threading
 
 import cv2
 import numpy as np
@@ -36,7 +37,7 @@ def give_gpu_back() -> None:
 
 class Frugal:
     """
-    Stands before a fuser for the node's worker: the same fuse and warm_up.
+    Stands before a fuser for the node's threads: the same fuse, refresh and warm_up.
 
     An error for want of memory passes on, so that the frame is counted; from the next frame on
     the pair is fused at a half, a quarter, an eighth of its size (`divisor` 2, 4, 8).
@@ -45,6 +46,7 @@ class Frugal:
     def __init__(self, fuser: object, warn: Callable[[str], None]):
         self._fuser, self._warn = fuser, warn
         self.divisor = 1
+        self._stepping = threading.Lock()
 
     def warm_up(self, height: int, width: int) -> None:
         """Warm up for the size at which pictures of this one are fused now."""
@@ -59,11 +61,21 @@ class Frugal:
         with self._watched(height, width):
             if self.divisor == 1:
                 return self._fuser.fuse(visible, thermal, outputs=outputs)
-            small = [cv2.resize(image, self._small(height, width), interpolation=cv2.INTER_AREA)
-                     for image in (visible, thermal)]
-            fusion = self._fuser.fuse(*small, outputs=outputs)
+            fusion = self._fuser.fuse(*self._shrunk(visible, thermal), outputs=outputs)
             return dataclasses.replace(fusion, **{
                 name: cv2.resize(getattr(fusion, name), (width, height)) for name in outputs})
+
+    def refresh(self, visible: np.ndarray, thermal: np.ndarray, *rest: object) -> object:
+        """Judge as the fuser does, by what is fused: it may derain a whole picture for that."""
+        with self._watched(*thermal.shape):
+            if self.divisor > 1:
+                visible, thermal = self._shrunk(visible, thermal)
+            return self._fuser.refresh(visible, thermal, *rest)
+
+    def _shrunk(self, *pair: np.ndarray) -> list[np.ndarray]:
+        height, width = pair[1].shape
+        return [cv2.resize(image, self._small(height, width), interpolation=cv2.INTER_AREA)
+                for image in pair]
 
     def _small(self, height: int, width: int) -> tuple[int, int]:
         return width // self.divisor, height // self.divisor
@@ -77,15 +89,19 @@ class Frugal:
 
     @contextmanager
     def _watched(self, height: int, width: int) -> Iterator[None]:
+        divisor = self.divisor
         try:
             yield
         except Exception as error:
-            if is_out_of_memory(error):
-                self._step_down(height, width)
+            with self._stepping:
+                # what ran out beside another thread that has stepped down already may fit now
+                if is_out_of_memory(error) and divisor == self.divisor:
+                    self._step_down(height, width)
             raise
 
     def _step_down(self, height: int, width: int) -> None:
-        give_gpu_back()  # torch holds blocks of the size that did not fit
+        self._fuser.forget()    # programs of the size that did not fit
+        give_gpu_back()         # and blocks of it, which torch holds
         divisor = 2 * self.divisor
         if divisor > LARGEST_DIVISOR or min(height, width) // divisor < SMALLEST_SIDE:
             self._warn('out of memory, and the pictures cannot be made smaller: '

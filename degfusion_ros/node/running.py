@@ -28,12 +28,12 @@ class Running:
         self._outputs, self._health = outputs, health
         self._closing = False
         gaps = Gaps()
-        verdicts = Verdicts(fuser, settings, outputs, health, gaps)
+        self.frugal = Frugal(fuser, lambda text: health.complain('memory', text))
+        verdicts = Verdicts(self.frugal, settings, outputs, health, gaps)
         self.judge = Judge(
             verdicts, rate_hz=lambda: settings['degradation.rate_hz'],
             scene_change=lambda: settings['degradation.scene_change'],
             on_error=lambda error: self._failed('judge_error', error))
-        self.frugal = Frugal(fuser, lambda text: health.complain('memory', text))
         self.pipeline = Pipeline(
             settings, self.frugal, decoder, self.judge, verdicts, outputs, infos, health,
             warm_sizes)

@@ -7,8 +7,19 @@ import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
 from degfusion_ros.fuser import OUTPUTS
-from degfusion_ros.learning import benchmark, benchmark_forms, benchmark_peers
-from degfusion_ros.learning.benchmark_machine import describe, gflop, Peak, peak_memory_mb
+from degfusion_ros.learning import (
+    benchmark,
+    benchmark_forms,
+    benchmark_machine,
+    benchmark_peers,
+)
+from degfusion_ros.learning.benchmark_machine import (
+    describe,
+    gflop,
+    Peak,
+    peak_memory,
+    peak_memory_mb,
+)
 from degfusion_ros.models import checkpoint, recorded
 from degfusion_ros.models.dgmoe import DgMoe
 from degfusion_ros.models.experts import DGME
@@ -71,7 +82,7 @@ def test_rows_tell_what_was_measured(tiny_model):
     candidates = [benchmark.Candidate(spec) for spec in specs]
     peaks = {('float32', 1): Peak('float32', 'cpu', side=64)}
     benchmark.measure(candidates, peaks, frames=5)
-    rows = [c.row(peaks, 12.5) for c in candidates]
+    rows = [c.row(peaks, {'memory_mb': 12.5}) for c in candidates]
     for row in rows:
         assert 0 < row['ms']['p50'] <= row['ms']['p99']
         assert row['fps'] == pytest.approx(1e3 / row['ms']['p50'], rel=0.01)
@@ -125,7 +136,7 @@ def test_what_onnxruntime_computes_though_it_is_dry_is_counted(tmp_path, monkeyp
     checkpoint.save(tmp_path / 'wet.safetensors', network.kind, network.state_dict(),
                     guidance.state_dict(), network.config, 0, guidance.clip_name)
     monkeypatch.setattr(DgMoe, 'dry', lambda *_: [[]])
-    monkeypatch.setattr(benchmark, '_fuse', lambda *_: None)    # nothing is run, only counted
+    monkeypatch.setattr(benchmark, '_fuse', lambda *_: (None, None))    # none is run
     cost = {(engine, outputs): benchmark.Candidate(benchmark.Spec(
         str(tmp_path / 'wet.safetensors'), SIZE, 'folded', engine, outputs=outputs)).gflop
         for engine in ('torch', 'onnxruntime') for outputs in (('fused',), OUTPUTS)}
@@ -156,3 +167,44 @@ def test_a_peer_that_is_none_is_told(name, told):
 def test_the_machine_is_told():
     assert {'processor', 'cores', 'flags', 'threads', 'torch'} <= set(describe('cpu'))
     assert peak_memory_mb() > 10
+
+
+def test_a_gpus_matmul_is_waited_for_before_the_clock_starts_and_stops(monkeypatch):
+    steps, clock = [], iter(range(100))
+    monkeypatch.setattr(torch.cuda, 'synchronize', lambda device=None: steps.append(str(device)))
+    monkeypatch.setattr(torch, 'matmul', lambda *_: steps.append('matmul'))
+    monkeypatch.setattr(benchmark_machine.time, 'perf_counter',
+                        lambda: (steps.append('clock'), next(clock))[1])
+    peak = Peak('float32', 'cpu', side=8)
+    peak._device = torch.device('cuda:1')
+    peak.measure(1)
+    assert steps == ['cuda:1', 'clock', 'matmul', 'cuda:1', 'clock']
+    assert peak.gflops == 2 * 8 ** 3 / 1e9
+
+
+@pytest.mark.parametrize('tf32', [True, False])
+def test_a_gpus_float32_peak_is_that_of_what_its_convolutions_take(monkeypatch, tf32):
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', tf32)
+    before = torch.get_float32_matmul_precision()
+    for device, expected in (('cuda', tf32), ('cpu', before != 'highest')):
+        with benchmark_machine._rounded_as_convolutions(torch.device(device)):
+            assert torch.backends.cuda.matmul.allow_tf32 == expected
+        assert torch.get_float32_matmul_precision() == before
+
+
+def test_a_gpus_memory_is_told_beside_the_processs_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'max_memory_reserved', {'cuda:1': 3_040_000}.get)
+    assert peak_memory('cuda:1')['gpu_memory_mb'] == 3.0
+    assert set(peak_memory('cpu')) == {'memory_mb'} and peak_memory('cuda:1')['memory_mb'] > 10
+
+
+def test_a_row_tells_which_program_ran_whatever_was_asked_for(tiny_model, monkeypatch):
+    def program(form, engine, model=tiny_model):
+        candidate = benchmark.Candidate(benchmark.Spec(str(model), SIZE, form, engine))
+        candidate.run(1)
+        return candidate.row({}, None)['program']
+    assert program('folded', 'torch') == 'torch'
+    assert program('routed', 'torch') == recorded.OPERATORS
+    assert program(None, 'python', benchmark.REFERENCE) is None
+    monkeypatch.setattr(torch.jit, 'trace', lambda *_, **__: (_ for _ in ()).throw(ValueError()))
+    assert program('folded', 'torch') == recorded.OPERATORS

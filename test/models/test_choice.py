@@ -4,7 +4,7 @@
 import pytest
 import torch
 
-from degfusion_ros.models.choice import find_device, find_engine, FuserError
+from degfusion_ros.models.choice import find_device, find_engine, find_precision, FuserError
 
 
 @pytest.fixture(params=[0, 1, 2])
@@ -32,3 +32,10 @@ def test_an_engine_for_the_cpu_keeps_the_network_there(gpus, engine):
     assert find_device('auto', engine) == 'cpu'
     with pytest.raises(FuserError, match='device auto or cpu, or engine torch'):
         find_engine(engine, 'cuda')
+
+
+def test_openvino_takes_no_float16():
+    assert find_precision('float16', 'cuda', 'torch') == 'float16'
+    assert find_precision('bfloat16', 'cpu', 'openvino') == 'bfloat16'
+    with pytest.raises(FuserError, match='float16.*openvino takes float32 or bfloat16'):
+        find_precision('float16', 'cpu', 'openvino')

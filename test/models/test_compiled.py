@@ -50,10 +50,11 @@ def test_bfloat16_is_close_and_is_what_frames_then_run_by(monkeypatch):
 
 @torch.inference_mode()
 def test_torch_records_what_openvino_cannot_or_gets_wrong():
+    from openvino.frontend import GeneralFailure
     network = network_of('dgmoe')
 
     def refuses(*_):
-        raise RuntimeError('no such operation')
+        raise GeneralFailure('no such operation')      # of Exception, like most of OpenVINO's
 
     def errs(visible, thermal, state, outputs):
         return lambda *_: tuple(255 - x for x in Recorded(network)(visible, thermal, state,
@@ -64,6 +65,7 @@ def test_torch_records_what_openvino_cannot_or_gets_wrong():
         frames = Recorded(network, compiler)
         assert frames.record(*pair(0), state, ('fused',))
         assert torch.equal(frames(*pair(1), state, ('fused',))[0], wanted)
+        assert frames.way == 'torch'
 
 
 @torch.inference_mode()

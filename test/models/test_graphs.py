@@ -4,7 +4,11 @@
 import threading
 
 import pytest
+from steered import network_of, OUTPUTS, pair
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from degfusion_ros.models.graphs import cuda_graph, Static
 
@@ -86,3 +90,38 @@ def test_a_cuda_graph_gives_what_the_function_gives():
     for _ in range(3):
         given = tuple(torch.rand(4, 4).cuda() for _ in range(4))
         torch.testing.assert_close(program(*given), _function(*given))
+
+
+class _Elsewhere(TorchDispatchMode):
+    """Remembers what was computed with a tensor that is not on the GPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.met = set()
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        made = operator(*args, **(kwargs or {}))
+        if any(x.device.type != 'cuda' for x in pytree.tree_leaves((args, kwargs, made))
+               if isinstance(x, torch.Tensor)):
+            self.met.add(str(operator))
+        return made
+
+
+@pytest.mark.parametrize('kind', ['dgmoe', 'tg_ecnet'])
+@pytest.mark.parametrize('label', [None, 3])    # nothing wrong, rain
+def test_a_frame_takes_nothing_from_the_host_which_no_graph_could(kind, label):
+    vector = torch.zeros(1, 512)
+    if label is not None:
+        vector[:, label] = 1.2
+    network = network_of(kind)
+    state = network.steer(vector, *pair(0, 120, 160), torch.float32)
+    elsewhere = _Elsewhere()
+    with FakeTensorMode(), torch.device('cuda'), torch.no_grad():    # shapes alone: no GPU needed
+        state = pytree.tree_map(lambda x: torch.empty(x.shape, dtype=x.dtype), state)
+        network = type(network)(**network.config).eval()
+        visible = torch.empty(1, 64, 96, 3, dtype=torch.uint8).permute(0, 3, 1, 2)
+        with elsewhere:
+            made = network(visible, torch.empty(1, 1, 64, 96), state, OUTPUTS)
+            shapes = [made.bytes(name).shape for name in OUTPUTS]
+    assert shapes == [(1, 64, 96, 3), (1, 64, 96, 3), (1, 64, 96, 1)]
+    assert not elsewhere.met

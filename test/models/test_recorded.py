@@ -99,13 +99,30 @@ def test_what_many_frames_ask_for_is_recorded_and_no_other_size():
     frames, state = Recorded(network), steer(network, 0)
     for _ in range(recorded.MANY - 1):
         frames(*pair(0), state, ('visible',))
-    frames.record_what_pays(*pair(0), state)
+        frames(*pair(0, 32), state, ('fused',))
+    frames.record_what_pays(state)
     assert not frames._programs
     frames(*pair(0), state, ('visible',))
-    frames.record_what_pays(*pair(0, 32), state)       # the pair at hand is of another size
-    assert not frames._programs
-    frames.record_what_pays(*pair(0), state)
-    assert [key[-1] for key in frames._programs] == [('visible',)]
+    frames.record_what_pays(state)
+    (shape, *_, outputs), = frames._programs
+    assert shape == (1, 3, 64, 96) and outputs == ('visible',)
+    assert frames.way == recorded.OPERATORS
+    frames(*pair(0), state, ('visible',))
+    assert frames.way == 'torch'
+    frames.forget()
+    frames(*pair(0), state, ('visible',))
+    assert not frames._programs and frames.way == recorded.OPERATORS
+
+
+@torch.inference_mode()
+def test_want_of_memory_is_told_and_tried_again_later(monkeypatch):
+    network = network_of('dgmoe')
+    frames, state = Recorded(network), steer(network, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.jit, 'trace', lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
+        with pytest.raises(MemoryError):
+            frames.record(*pair(0), state, ('fused',))
+    assert frames.record(*pair(0), state, ('fused',))
 
 
 @torch.inference_mode()

@@ -41,9 +41,14 @@ class EchoFuser:
     judged: int = 0
     judged_for: tuple = None  # the outputs named at the last judgement
     warmed: list = field(default_factory=list)
+    forgot: int = 0
+    way: str = 'echo'
 
     def warm_up(self, height, width):
         self.warmed.append((height, width))
+
+    def forget(self):
+        self.forgot += 1
 
     def fuse(self, visible, thermal, outputs=('fused',)):
         time.sleep(self.delay_s)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory that runs out, told by torch, NumPy, OpenCV or Python, costs the frame in hand alone."""
 
+import threading
 import weakref
 
 import cv2
@@ -52,7 +53,40 @@ def test_pictures_keep_their_size_when_fused_smaller():
     assert fuser.fused[-1][1].shape == (48, 64) and frugal.divisor == 2
     assert fusion.fused.shape == (96, 128, 3) and fusion.thermal.shape == (96, 128)
     assert fusion.visible is None
-    assert len(warnings) == 1
+    assert len(warnings) == 1 and fuser.forgot == 1
+
+
+def test_the_judge_steps_down_too_and_judges_what_is_fused():
+    class Wet(Hungry):
+        def refresh(self, visible, thermal, between, keep, outputs):
+            self.fuse(visible, thermal)
+            return super().refresh(visible, thermal, between, keep, outputs)
+
+    frugal, rest = Frugal(fuser := Wet(), lambda text: None), (lambda: None, 0.5, ('visible',))
+    with pytest.raises(torch.OutOfMemoryError):
+        frugal.refresh(*pair(), *rest)
+    assert frugal.refresh(*pair(), *rest).visible['fog'] == 0.0
+    assert fuser.fused[-1][1].shape == (48, 64) and fuser.judged_for == ('visible',)
+
+
+def test_two_threads_that_run_out_together_step_down_once():
+    class Meeting(Hungry):
+        def fuse(self, visible, thermal, outputs=('fused',)):
+            both.wait(10)
+            return super().fuse(visible, thermal, outputs)
+
+    both, warnings = threading.Barrier(2), []
+    frugal = Frugal(Meeting(), warnings.append)
+
+    def work():
+        with pytest.raises(torch.OutOfMemoryError):
+            frugal.fuse(*pair())
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert frugal.divisor == 2 and len(warnings) == 1
 
 
 def test_what_finds_no_memory_to_warm_up_warms_up_smaller():
