@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from degfusion_ros import Fuser
-from degfusion_ros.fuser import OUTPUTS, VISIBLE_LABELS
+from degfusion_ros.fuser import ENGINES, OUTPUTS, VISIBLE_LABELS
 from degfusion_ros.models import checkpoint
 from degfusion_ros.models.dgmoe import DgMoe
 
@@ -60,6 +60,20 @@ def test_in_rain_and_more_the_derained_picture_is_judged_and_restored(rainy):
     assert (after.visible == plain.fuse(dry, thermal, ('visible',)).visible).all()
     assert (after.visible != before.visible).any()
     assert (rainy.fuse(visible, thermal, ('visible',)).visible == after.visible).all()
+
+
+@pytest.mark.parametrize('engine', [e for e in ENGINES if e not in ('auto', 'torch')])
+def test_every_engine_restores_the_derained_picture(rainy, engine):
+    visible, thermal = _pair(64, 96)
+    other = Fuser.load(rainy.path, 'cpu', 'float32', engine)
+    for fuser in (rainy, other):
+        fuser.warm_up(64, 96)
+        fuser.refresh(visible, thermal)
+    assert len(rainy.steering) == len(other.steering) == 4
+    made = [fuser.fuse(visible, thermal, OUTPUTS) for fuser in (rainy, other)]
+    for name in OUTPUTS:
+        one, two = (getattr(fusion, name).astype(int) for fusion in made)
+        assert np.abs(one - two).max() <= 1, name
 
 
 def test_what_steers_goes_on_in_another_fuser_in_rain_too(rainy):

@@ -18,6 +18,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 import degfusion_ros
+from degfusion_ros.files import write_whole
 
 ENGINES = {'torch': ('torch',), 'openvino': ('openvino',),
            'onnxruntime': ('onnx', 'onnxruntime')}      # and the packages that they need
@@ -53,16 +54,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'sustained rate is looked for (default: %(default)s; 0: not at all)')
     parser.add_argument('--seconds', type=float, default=15.0,
                         help='how long the node gets each rate (default: %(default)s)')
-    parser.add_argument('--output', type=_file, help='JSON file for all that was measured')
+    parser.add_argument('--output', type=output_file, help='JSON file for all that was measured')
     parser.add_argument('--plot', type=_plot, help='.png or .svg for a plot of it')
     parser.add_argument('--only', help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print a table, write JSON and plot."""
-    from degfusion_ros.learning import benchmark, benchmark_machine
+    from degfusion_ros.learning import benchmark, benchmark_machine, benchmark_peers
     from degfusion_ros.models.allocation import keep_freed_memory
     from degfusion_ros.models.choice import find_device
+    if args.node:       # what it lacks, and a peer that is none, are told before all is measured
+        from degfusion_ros.commands import benchmark_node
+    for name in args.peer:
+        benchmark_peers.load_peer(name)
     args.device = find_device(args.device)
     keep_freed_memory()     # as the node does
     console = Console(stderr=True)
@@ -76,17 +81,22 @@ def run(args: argparse.Namespace) -> int:
             for (precision, threads), peak in peaks.items()}
         if not args.only:
             console.print(_table(told['results']))
-    if args.node:
-        from degfusion_ros.commands import benchmark_node
-        told['node'] = benchmark_node.measure(args, console)
-    if args.output:
-        part = args.output.with_name(f'{args.output.name}.part')
-        part.write_text(json.dumps(told, indent=1) + '\n')
-        os.replace(part, args.output)
+    if args.frames > 0 or not args.node:
+        _write(args.output, told)
     if args.plot:
         from degfusion_ros.learning import benchmark_plot
         benchmark_plot.draw(told, args.plot)
+    if args.node:       # should it fail midway, what was measured before is kept
+        told['node'] = []
+        for mode in benchmark_node.measure(args, console):
+            told['node'].append(mode)
+            _write(args.output, told)
     return 0
+
+
+def _write(path: Path | None, told: dict) -> None:
+    if path:
+        write_whole(path, json.dumps(told, indent=1) + '\n')
 
 
 def _specs(args: argparse.Namespace) -> list:
@@ -125,7 +135,7 @@ def _specs(args: argparse.Namespace) -> list:
 
 def _measure(args: argparse.Namespace, specs: list, console: Console) -> tuple[dict, list[dict]]:
     from degfusion_ros.learning import benchmark
-    from degfusion_ros.learning.benchmark_machine import Peak, peak_memory_mb
+    from degfusion_ros.learning.benchmark_machine import Peak, peak_memory
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task('building', total=len(specs))
         candidates = []
@@ -139,20 +149,20 @@ def _measure(args: argparse.Namespace, specs: list, console: Console) -> tuple[d
         bar.update(task, description='measuring in turns', total=1.0, completed=0)
         benchmark.measure(candidates, peaks, args.frames,
                           lambda share: bar.update(task, completed=share))
-        memory = [peak_memory_mb()] if args.only else [None] * len(specs)
+        memory = [peak_memory(args.device) if args.only else {'memory_mb': None}] * len(specs)
         if args.memory and not args.only:
             bar.update(task, total=len(specs), completed=0)
             for i, spec in enumerate(specs):
                 bar.update(task, description=f'memory of {spec.name}', completed=i)
                 memory[i] = _memory_alone(args.device, spec)
-    rows = [c.row(peaks, mb) for c, mb in zip(candidates, memory)]
+    rows = [c.row(peaks, told) for c, told in zip(candidates, memory)]
     for row in rows:
         row['ratio_to_reference'] = benchmark.ratio(row, rows)
     return peaks, rows
 
 
-def _memory_alone(device: str, spec: object) -> float | None:
-    """Measure a spec in a process of its own, for what it alone needs; None if that fails."""
+def _memory_alone(device: str, spec: object) -> dict[str, float | None]:
+    """Return the `peak_memory` of a spec in a process of its own; None if that fails."""
     root = str(Path(degfusion_ros.__file__).parents[1])
     path = os.pathsep.join(filter(None, [root, os.environ.get('PYTHONPATH')]))
     with tempfile.TemporaryDirectory() as folder:
@@ -162,8 +172,10 @@ def _memory_alone(device: str, spec: object) -> float | None:
              json.dumps(asdict(spec)), '--device', device, '--frames', '3', '--output', output],
             env={**os.environ, 'PYTHONPATH': path}, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
-        return None if done.returncode else \
-            json.loads(output.read_text())['results'][0]['memory_mb']
+        if done.returncode:
+            return {'memory_mb': None}
+        row, = json.loads(output.read_text())['results']
+        return {key: value for key, value in row.items() if key.endswith('memory_mb')}
 
 
 def _table(rows: list[dict]) -> Table:
@@ -209,8 +221,8 @@ def _numbers(text: str) -> list[int]:
     return values
 
 
-def _file(text: str) -> Path:
-    """Refuse what cannot be written, before minutes of measuring."""
+def output_file(text: str) -> Path:
+    """Return the file that an option names; refuse what cannot be written, before the work."""
     path = Path(text)
     if path.is_dir():
         raise argparse.ArgumentTypeError(f'{text!r}: is a folder; name a file in it')
@@ -222,7 +234,7 @@ def _file(text: str) -> Path:
 def _plot(text: str) -> Path:
     """Refuse what matplotlib cannot write, too."""
     from matplotlib.backend_bases import FigureCanvasBase
-    path = _file(text)
+    path = output_file(text)
     if path.suffix and path.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
         raise argparse.ArgumentTypeError(f'{text!r}: no kind of picture that can be plotted; '
                                          'end it in .png or .svg')

@@ -2,6 +2,7 @@
 """The node's part of `benchmark`: rates, latencies, memory, with the vector refreshed and not."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 import tempfile
 import time
@@ -9,20 +10,21 @@ import time
 import numpy as np
 from rich.console import Console
 
+from degfusion_ros.node import throughput
+
 REFRESH_HZ = (2.0, 0.0)
 FRAMES = 12     # different pairs, each two pixels on: a camera that moves, no change of scene
 STATUS_S = 1.3  # until the node's next status says what the last frames took
 
 
-def measure(args: argparse.Namespace, console: Console) -> list[dict]:
+def measure(args: argparse.Namespace, console: Console) -> Iterator[dict]:
     """
-    Return a dict for each rate of refreshing: rates measured, highest rate, memory, stage times.
+    Give a dict for each rate of refreshing: rates measured, highest rate, memory, stage times.
 
-    Frames of args.size go through the real node in a process of its own, over DDS.
+    Each comes once it is measured. Frames of args.size go through the real node in a process of
+    its own, over DDS.
     """
     from degfusion_ros.learning.benchmark_stream import MARK, next_rate
-    from degfusion_ros.node import throughput
-    found = []
     for refresh_hz in REFRESH_HZ:
         parameters = {'degradation.rate_hz': refresh_hz, 'model.name': args.models[0],
                       'model.device': args.device, 'model.warm_up_size': args.size,
@@ -39,8 +41,7 @@ def measure(args: argparse.Namespace, console: Console) -> list[dict]:
             told['highest_rate_hz'] = max((r for r, held in tried.items() if held), default=0)
             told['memory_mb'] = {k: round(v, 1) for k, v in rig.memory_mb().items()}
             told |= {name: rig.status.get(name) for name in ('model', 'device', 'precision')}
-        found.append(told)
-    return found
+        yield told
 
 
 def _measure_rate(rig: object, rate: float, seconds: float, told: dict,

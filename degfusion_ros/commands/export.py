@@ -6,6 +6,8 @@ from pathlib import Path
 import re
 import sys
 
+from degfusion_ros.commands.benchmark import output_file
+
 NAMES = ('fused', 'visible', 'thermal')
 
 
@@ -22,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--thermal', type=Path)
     parser.add_argument('--frozen', action='store_true', help='make the gate state constant: '
                         'faster, but it can never be refreshed')
-    parser.add_argument('--output', type=Path, required=True, help='.onnx file to write')
+    parser.add_argument('--output', type=output_file, required=True, help='.onnx file to write')
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machine a benchmark ran on: its processor, its measured matmul peak, a process's memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 import math
 import os
 from pathlib import Path
@@ -39,18 +40,36 @@ class Peak:
         n = side or MATRIX[kind]
         self._a, self._b = (torch.rand(n, n, device=device).to(getattr(torch, precision))
                             for _ in range(2))
-        self._work, self._device = 2 * n ** 3 / 1e9, kind
+        self._work, self._device = 2 * n ** 3 / 1e9, self._a.device
         self.gflops = 0.0
 
     def measure(self, repeats: int = 2) -> None:
         """Multiply a few times; keeps the best, GFLOP/s."""
-        with torch.inference_mode():
+        with torch.inference_mode(), _rounded_as_convolutions(self._device):
             for _ in range(repeats):
+                _wait_for(self._device)
                 began = time.perf_counter()
                 torch.matmul(self._a, self._b)
-                if self._device == 'cuda':
-                    torch.cuda.synchronize()
+                _wait_for(self._device)
                 self.gflops = max(self.gflops, self._work / (time.perf_counter() - began))
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)      # without it, the current GPU
+
+
+@contextmanager
+def _rounded_as_convolutions(device: torch.device) -> Iterator[None]:
+    """Let a GPU's float32 matmul take TF32 where cuDNN's convolutions do: by default."""
+    before = torch.get_float32_matmul_precision()
+    if device.type == 'cuda':
+        torch.set_float32_matmul_precision(
+            'high' if torch.backends.cudnn.allow_tf32 else 'highest')
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def gflop(call: Callable[[], object]) -> float | None:
@@ -73,3 +92,11 @@ def peak_memory_mb() -> float | None:
     status = Path('/proc/self/status')
     found = status.exists() and re.search(r'VmHWM:\s+(\d+) kB', status.read_text())
     return round(int(found[1]) * 1024 / 1e6, 1) if found else None
+
+
+def peak_memory(device: str) -> dict[str, float | None]:
+    """Return a row's memory_mb, and gpu_memory_mb where the device is one: what torch reserved."""
+    told = {'memory_mb': peak_memory_mb()}
+    if torch.device(device).type == 'cuda':
+        told['gpu_memory_mb'] = round(torch.cuda.max_memory_reserved(device) / 1e6, 1)
+    return told

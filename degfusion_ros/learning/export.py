@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Export a network to a file for other engines, held against torch before it is handed over."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from degfusion_ros.files import write_whole
 from degfusion_ros.models import engine
 
 TOLERANCE = 1e-3
@@ -39,13 +39,12 @@ def export_onnx(network: nn.Module, gate: torch.Tensor, images: tuple[np.ndarray
         steered = {i.name for i in session.get_overridable_initializers()}
         fed = {name: tensor.numpy() for name, tensor in engine.leaves(other).items()
                if name in steered}
-        difference = max(difference, _difference(network, session, other, fed, images, outputs))
+        difference = _largest(difference,
+                              _difference(network, session, other, fed, images, outputs))
     if not difference <= TOLERANCE:
         raise ExportError(f'{path}: not written: ONNX Runtime differs from torch by '
-                          f'{difference:.2g}, above {TOLERANCE:g}')
-    part = path.with_name(f'{path.name}.part')
-    part.write_bytes(model.SerializeToString())
-    os.replace(part, path)
+                          f'{difference:.2g}, where {TOLERANCE:g} is allowed')
+    write_whole(path, model.SerializeToString())
     return difference
 
 
@@ -57,4 +56,8 @@ def _difference(network: nn.Module, session: object, state: object, fed: dict[st
         made = network(torch.from_numpy(visible).permute(0, 3, 1, 2),
                        torch.from_numpy(thermal)[:, None], state, outputs)
         expected = [made.unpacked(name).permute(0, 2, 3, 1).numpy() for name in outputs]
-    return max(float(np.abs(a - b).max()) for a, b in zip(found, expected))
+    return _largest(*(np.abs(a - b).max() for a, b in zip(found, expected)))
+
+
+def _largest(*differences: float) -> float:
+    return float(np.max(differences))   # Python's max() loses a NaN that is not the first

@@ -103,13 +103,25 @@ def start(model: bytes | str, providers: str = 'cpu', threads: int = 0) -> objec
     """
     Return an onnxruntime.InferenceSession of a serialised graph or of a file.
 
-    threads: 0 for as many as there are cores. Raises EngineError.
+    threads: 0 for as many as there are cores. Raises EngineError, also where a provider that
+    onnxruntime has cannot be loaded: it would go on without.
     """
     runtime, chosen = _runtime(providers)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    return runtime.InferenceSession(model, options, providers=list(chosen))
+    try:
+        session = runtime.InferenceSession(model, options, providers=list(chosen))
+    except Exception as error:      # its own have no base class but this
+        raise EngineError(f'onnxruntime, providers {providers!r}: cannot run '
+                          f'{model if isinstance(model, str) else "the graph"}: '
+                          f'{" ".join(str(error).split())}; use another engine') from error
+    lacking = [name for name in chosen if name not in session.get_providers()]
+    if lacking:
+        raise EngineError(f'providers {providers!r}: {", ".join(lacking)} cannot be loaded; '
+                          'install onnxruntime-gpu and the CUDA that it is built for, or set '
+                          'providers to cpu')
+    return session
 
 
 class OnnxNetwork(FusionNetwork):
@@ -140,6 +152,14 @@ class OnnxNetwork(FusionNetwork):
         """Fold, in float32, into what the sessions are fed: {name: OrtValue}."""
         state = self.network.decide(gate, torch.float32)
         return {name: self._value(tensor) for name, tensor in leaves(state).items()}
+
+    def dries(self, gate: torch.Tensor, already: bool = False) -> bool:
+        """Tell it as the network does."""
+        return self.network.dries(gate, already)
+
+    def dried(self, visible: torch.Tensor) -> torch.Tensor:
+        """Return what the network does, by torch."""
+        return self.network.dried(visible)
 
     def forward(self, visible: torch.Tensor, thermal: torch.Tensor, state: dict[str, object],
                 outputs: tuple[str, ...] = ('fused',)) -> Outputs:

@@ -3,6 +3,7 @@
 
 import argparse
 import json
+import subprocess
 import sys
 
 import pytest
@@ -45,7 +46,17 @@ def test_memory_is_that_of_a_process_of_its_own(tiny_model, tmp_path):
     code = main(['benchmark', '--only', json.dumps(spec), '--frames', '1',
                  '--output', str(tmp_path / 'one.json')])
     row, = json.loads((tmp_path / 'one.json').read_text())['results']
-    assert code == 0 and row['memory_mb'] > 10
+    assert code == 0 and row['memory_mb'] > 10 and 'gpu_memory_mb' not in row
+
+
+def test_what_a_row_alone_took_of_a_gpu_comes_back_from_its_process(monkeypatch):
+    def alone(words, **_):
+        row = {'name': 'x', 'memory_mb': 12.5, 'gpu_memory_mb': 3.0, 'gflop': 1.0}
+        words[-1].write_text(json.dumps({'results': [row]}))
+        return subprocess.CompletedProcess(words, 0)
+    monkeypatch.setattr(subprocess, 'run', alone)
+    assert command._memory_alone('cuda:1', benchmark.Spec('x')) == {
+        'memory_mb': 12.5, 'gpu_memory_mb': 3.0}
 
 
 def test_the_memory_of_a_row_is_read_before_its_arithmetic_is_counted(tiny_model, tmp_path,
@@ -110,6 +121,11 @@ def test_onnxruntime_is_left_out_where_onnx_is_missing(tiny_model, monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnx', None)
     engines = {spec.engine for spec in command._specs(args)}
     assert 'torch' in engines and 'onnxruntime' not in engines
+
+
+def test_a_peer_that_is_none_is_told_before_anything_is_built(capsys):
+    assert main(['benchmark', '--peer', 'numpy:pi', '--models', 'no_such_model']) == 1
+    assert "'numpy:pi': float, not a callable" in capsys.readouterr().err
 
 
 def test_a_failing_one_is_one_line(capsys):

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`export`: a file that is right, or none."""
 
+import numpy as np
 import onnxruntime
 import pytest
+import torch
 
 from degfusion_ros.__main__ import main
 from degfusion_ros.learning import export
+from degfusion_ros.models import checkpoint
 
 
 def _export(tiny_model, path, *words):
@@ -52,6 +55,39 @@ def test_a_wrong_graph_is_not_written(tiny_model, tmp_path, capsys, monkeypatch)
 def test_wrong_use_is_one_line(tiny_model, tmp_path, capsys, words, code, told):
     assert _export(tiny_model, tmp_path / 'net.onnx', *words) == code
     assert told in capsys.readouterr().err.strip().splitlines()[-1] and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('name', ['thermal', 'visible'])
+def test_nothing_is_written_where_one_of_the_outputs_is_nan(tiny_model, tmp_path, name):
+    network, _ = checkpoint.load(tiny_model)
+    torch.nn.init.constant_(network.heads[name].bias, float('nan'))
+    images = np.zeros((32, 64, 3), np.uint8), np.zeros((32, 64), np.float32)
+    path = tmp_path / 'net.onnx'
+    gate = network.gate(torch.zeros(1, 512), None, None)
+    with pytest.raises(export.ExportError, match=r'net\.onnx: not written: .* by nan'):
+        export.export_onnx(network, gate, images, ('fused', name), True, path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_written_where_only_another_state_gives_nan(tiny_model, tmp_path, monkeypatch,
+                                                               capsys):
+    found = iter([0.0, float('nan')])
+    monkeypatch.setattr(export, '_difference', lambda *_: next(found))
+    assert _export(tiny_model, tmp_path / 'net.onnx', '--outputs', 'fused') == 1
+    assert 'by nan' in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('name, told', [('.', 'is a folder'), ('there', 'is a folder'),
+                                        ('nowhere/net.onnx', 'no folder nowhere')])
+def test_an_output_that_cannot_be_written_is_told_in_one_line(tiny_model, tmp_path, capsys,
+                                                              monkeypatch, name, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'there').mkdir()
+    with pytest.raises(SystemExit) as caught:
+        _export(tiny_model, name)
+    assert caught.value.code == 2
+    assert told in capsys.readouterr().err.strip().splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ['there']
 
 
 def test_a_graph_that_cannot_be_steered_is_not_written(any_model, tmp_path, capsys, monkeypatch):

@@ -202,7 +202,7 @@ def test_a_row_tells_which_program_ran_whatever_was_asked_for(tiny_model, monkey
     def program(form, engine, model=tiny_model):
         candidate = benchmark.Candidate(benchmark.Spec(str(model), SIZE, form, engine))
         candidate.run(1)
-        return candidate.row({}, None)['program']
+        return candidate.row({}, {})['program']
     assert program('folded', 'torch') == 'torch'
     assert program('routed', 'torch') == recorded.OPERATORS
     assert program(None, 'python', benchmark.REFERENCE) is None

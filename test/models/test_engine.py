@@ -4,6 +4,7 @@
 import sys
 from types import SimpleNamespace
 
+import onnxruntime
 import pytest
 import torch
 
@@ -135,7 +136,23 @@ def test_what_cannot_be_had_is_told(network, monkeypatch):
         engine.start(b'', 'tensorrt')
     with pytest.raises(engine.EngineError, match='choose from'):
         engine.start(b'', 'abacus')
+    for model, told in ((b'none', 'cannot run the graph: '), ('no.onnx', 'cannot run no.onnx: ')):
+        with pytest.raises(engine.EngineError, match=told) as caught:
+            engine.start(model)
+        assert '\n' not in str(caught.value)
     for package in ('onnx', 'onnxruntime'):     # when it is made, not at the first frame
         monkeypatch.setitem(sys.modules, package, None)
         with pytest.raises(engine.EngineError, match=f'package {package}: pip install'):
             engine.OnnxNetwork(network, 'cpu', 1)
+
+
+def test_a_provider_that_is_there_but_cannot_be_loaded_is_told(network, monkeypatch):
+    state = network.steer(torch.zeros(1, 512), None, None, torch.float32)
+    model = engine.graph(network, state, SIZE, ('thermal',)).SerializeToString()
+    # as an onnxruntime-gpu says without a CUDA; its sessions then run on the CPU
+    there = ['CUDAExecutionProvider', 'CPUExecutionProvider']
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: there)
+    assert engine.start(model).get_providers() == ['CPUExecutionProvider']
+    with pytest.warns(UserWarning, match='CUDAExecutionProvider'), pytest.raises(
+            engine.EngineError, match='CUDAExecutionProvider cannot be loaded; install'):
+        engine.start(model, 'cuda')
