@@ -23,7 +23,11 @@ SAMPLES = 4096  # bytes of a frame that tell it from the last: noise is in all o
 RECENT_S = 1.5  # a refusal of this age is still the reason why a stream is silent
 BLANK_S = 2.0  # pictures of one value for as long are told
 SLOW_S = 2.0  # a camera may be as slow as this and is not called silent
-MOST_WAITING = next(entry.range[1] for entry in TABLE if entry.name == 'sync.queue_size')
+RANGES = {entry.name: entry.range for entry in TABLE}
+UNTIMELY = {  # why pairing drops a frame at once -> what to do
+    'duplicate': 'the stamp stands still: let the driver set header.stamp anew for each frame',
+    'out_of_order': 'the stamps go back: let the driver set header.stamp to the time of capture',
+    'reset': "they are from before the other camera's stamps jumped back"}
 
 
 class Cameras:
@@ -39,6 +43,7 @@ class Cameras:
             name: Stillness(int(settings['sync.frozen_after_s'] * NS)) for name in STREAMS}
         self._frozen = dict.fromkeys(STREAMS, False)
         self._prints: dict[str, int] = {}  # of the samples of each stream's newest frame
+        self._untimely: dict[str, tuple[int, str]] = {}  # when, why a frame was dropped at once
         self._changes = Changes()
         self._offset_ns = {
             name: int(settings[f'sync.offset_{name}_s'] * NS) for name in STREAMS}
@@ -59,6 +64,10 @@ class Cameras:
         self._meter.seen(name, stamp + self._offset_ns[name], now_ns)
         self._changes.seen(name, stamp, now_ns, _kind(message))
 
+    def untimely(self, name: str, cause: str, now_ns: int) -> None:
+        """Take note that pairing has dropped a frame at once for its stamp."""
+        self._untimely[name] = now_ns, cause
+
     def rewind(self) -> None:
         """Begin anew after time jumped."""
         self._meter.reset()
@@ -78,6 +87,10 @@ class Cameras:
             return self._misfit(name)
         if cause and cause != 'frozen':
             return 'unusable', f'{cause}: {text}'
+        when_ns, cause = self._untimely.get(name, (0, ''))
+        if cause and now_ns - when_ns <= max(RECENT_S, patience_s) * NS:
+            return 'unusable', (
+                f'{cause}: frames come at {rate:.1f} Hz, all are dropped: {UNTIMELY[cause]}')
         return 'missing', ''
 
     def passing_trouble(self, name: str) -> str:
@@ -110,11 +123,13 @@ class Cameras:
             late, seconds = ('thermal', offset_ns / NS)
             if seconds < 0:
                 late, seconds = 'visible', -seconds
-            known = self._settings[f'sync.offset_{late}_s']
-            patience = self._patience(late, seconds)
+            told, name = f'{late} stamps lie {seconds:.3f} s further back', f'sync.offset_{late}_s'
+            offset = self._settings[name] + seconds
+            if offset > RANGES[name][1]:
+                return f'{told}: synchronise the clocks'
+            patience = self._patience(late, seconds + 0.05)
             return (
-                f'{late} stamps lie {seconds:.3f} s further back: if its clock does, synchronise '
-                f'it or set sync.offset_{late}_s: {known + seconds:.3f}'
+                f'{told}: if its clock does, synchronise it or set {name}: {offset:.3f}'
                 + (patience and f'; if its frames take that long, set {patience}'))
         if drift is not None and abs(drift) - 3 * error > self._settings['sync.drift_warn_ppm']:
             minutes = self._settings['sync.max_dt_s'] / abs(drift) * 1e6 / 60
@@ -135,13 +150,16 @@ class Cameras:
 
     def _patience(self, late: str, seconds: float) -> str:
         """Return what lets frames wait for one of `late` so long, '' if nothing does or need be."""
-        if self._settings['sync.policy'] == 'nearest':
-            return f'sync.wait_s: {seconds + 0.05:.2f}'
-        # message_filters knows no time: the other camera's frames wait until newer ones push them
-        needed = math.ceil((seconds + 0.05) * self._health.rates[other_of(late)].hz()) + 1
-        if self._settings['sync.queue_size'] < needed <= MOST_WAITING:
-            return f'sync.queue_size: {needed}'
-        return ''
+        # the other camera's frames wait until newer ones push them out; only those of the reference
+        # of our own pairing wait for a time
+        waits = other_of(late)
+        needed = {'sync.queue_size': math.ceil(seconds * self._health.rates[waits].hz()) + 1}
+        if self._settings['sync.policy'] == 'nearest' and waits == self._settings['sync.reference']:
+            needed = {'sync.wait_s': round(seconds, 2)} | needed
+        if any(value > RANGES[name][1] for name, value in needed.items()):
+            return ''
+        return ' and '.join(f'{name}: {value}' for name, value in needed.items()
+                            if value > self._settings[name])
 
     def _misfit(self, name: str) -> tuple[str, str]:
         """Return as `trouble` that the reference goes on without a stream that does not fit it."""

@@ -12,10 +12,12 @@ from degfusion_ros.node.cameras import Cameras, NS
 from degfusion_ros.node.health import Health
 from degfusion_ros.node.inputs import Inputs
 from degfusion_ros.node.messages import key_values
+from degfusion_ros.node.running import Running
 from degfusion_ros.stream.presence import other_of, STREAMS
 
 FAR_BELOW = 4  # times one stream's rate below the other's: frames get lost on the way
 UNPAIRED_S = 1.5  # both cameras send, and no pair for as long
+BUSY = 0.05  # share of the recent pairs that a node which keeps up may drop as busy
 STALE_S = 5.0  # neither camera has sent for as long
 
 
@@ -32,11 +34,11 @@ def status_message(
 
 
 def active_state(
-        node: Node, inputs: Inputs, health: Health, warming: bool) -> tuple[bytes, str]:
+        node: Node, inputs: Inputs, health: Health, running: Running) -> tuple[bytes, str]:
     """Return the level and in words what an active node does or waits for."""
     if inputs.paused:
         return DiagnosticStatus.OK, 'paused'
-    if warming:
+    if running.pipeline.warming:
         return DiagnosticStatus.OK, 'warming up for a new frame size'
     now, cameras = time.monotonic_ns(), inputs.cameras
     troubles = {name: cameras.trouble(name, now) for name in STREAMS}
@@ -69,23 +71,40 @@ def active_state(
         return DiagnosticStatus.WARN, f'running, but {"; ".join(passing)}'
     if blank := [told for name in STREAMS if (told := cameras.blank(name, now))]:
         return DiagnosticStatus.WARN, f'running, but {"; ".join(blank)}'
-    if clocks:
-        return DiagnosticStatus.WARN, f'running, but {clocks}'
-    if health.misaligned and (off := health.misalignment) is not None:
-        return DiagnosticStatus.WARN, (
-            f'running, but the thermal picture lies {off.px:.0f} px off the visible one '
-            f'({off.dx:+.0f}, {off.dy:+.0f} on average): calibrate, or correct registration.file')
-    rates = {name: health.rates[name].hz() for name in STREAMS}
-    slow, fast = sorted(STREAMS, key=rates.get)
-    known = min(health.rates[name].span_s() for name in STREAMS) > UNPAIRED_S
-    if known and rates[slow] * FAR_BELOW < rates[fast]:
-        return DiagnosticStatus.WARN, (
-            f'running, but {slow} comes at {rates[slow]:.1f} Hz and {fast} at '
-            f'{rates[fast]:.1f} Hz: if it is sent faster, frames get lost between processes; '
-            'start both sides with the Fast DDS profile config/fastdds.xml')
+    lasting = running.judge.trouble(), _busy(health), clocks, _misaligned(health), _uneven(health)
+    if told := '; '.join(filter(None, lasting)):
+        return DiagnosticStatus.WARN, f'running, but {told}'
     if health.idle and _unheard(health):
         return DiagnosticStatus.OK, 'running, not fusing: nobody subscribes to a picture'
     return DiagnosticStatus.OK, 'running'
+
+
+def _busy(health: Health) -> str:
+    share = health.busy.value()
+    if share <= BUSY or _unheard(health):  # a mosaic now and then may take its time
+        return ''
+    return (f'too slow for its cameras: {health.rates["fused"].hz():.1f} Hz are fused, '
+            f'{100 * share:.0f} % of the pairs dropped as busy: take a smaller model.name, or set '
+            'output.size lower')
+
+
+def _misaligned(health: Health) -> str:
+    off = health.misalignment
+    if off is None or not health.misaligned:
+        return ''
+    return (f'the thermal picture lies {off.px:.0f} px off the visible one '
+            f'({off.dx:+.0f}, {off.dy:+.0f} on average): calibrate, or correct registration.file')
+
+
+def _uneven(health: Health) -> str:
+    rates = {name: health.rates[name].hz() for name in STREAMS}
+    slow, fast = sorted(STREAMS, key=rates.get)
+    known = min(health.rates[name].span_s() for name in STREAMS) > UNPAIRED_S
+    if not known or rates[slow] * FAR_BELOW >= rates[fast]:
+        return ''
+    return (f'{slow} comes at {rates[slow]:.1f} Hz and {fast} at {rates[fast]:.1f} Hz: if it is '
+            'sent faster, frames get lost between processes; start both sides with the Fast DDS '
+            'profile config/fastdds.xml')
 
 
 def _unheard(health: Health) -> bool:
@@ -111,6 +130,14 @@ def _on_held(health: Health, lost: str) -> str:
 def gist(level: bytes, state: str, mode: str) -> tuple[bytes, str, str]:
     """Return what is new when it changes: not figures, nor which cause was the last of several."""
     return level, re.sub(r'[\d.]+', '', state.split(':')[0].split('(')[0]), mode
+
+
+def lost_streams(inputs: Inputs, health: Health) -> set[str]:
+    """Return whose camera is lost, where no frame passes any more by which the worker knows."""
+    if inputs.paused or not _stalled(health):
+        return set()
+    now = time.monotonic_ns()
+    return {name for name in STREAMS if inputs.cameras.trouble(name, now)[0]}
 
 
 def degraded_mode(cameras: Cameras, now_ns: int) -> str:

@@ -35,7 +35,8 @@ from degfusion_ros.node.transitions import refuse_wrong_transitions
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 # One that comes back after a crash, and that nobody brings to work, must not look healthy.
-IDLE = {'unconfigured': 'configure and activate it', 'inactive': 'activate it'}
+IDLE = {'unconfigured': 'configure and activate it', 'inactive': 'activate it',
+        'finalized': 'restart the process'}
 
 
 class FusionNode(LifecycleNode):
@@ -54,7 +55,7 @@ class FusionNode(LifecycleNode):
         for name in self._settings.unknown():
             self.get_logger().warning(f'parameter {name} is unknown and without effect')
         self._state = 'unconfigured'
-        self._fuser = self._inputs = self._outputs = self._health = None
+        self._fuser = self._inputs = self._outputs = self._health = self._decoder = None
         self._running: Running | None = None  # while active
         self._infos = {}  # camera_info by stream, kept: many drivers send it once
         self.create_service(SetBool, '~/enable', self._enable)
@@ -101,15 +102,16 @@ class FusionNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the threads and subscribe."""
-        result = super().on_activate(state)
-        self._decoder.reset()
-        self._running = Running(
-            self._settings, self._fuser, self._decoder, self._outputs, self._inputs.infos,
-            self._health, self._warm_sizes)
         try:
+            result = super().on_activate(state)
+            self._decoder.reset()
+            self._running = Running(
+                self._settings, self._fuser, self._decoder, self._outputs, self._inputs.infos,
+                self._health, self._warm_sizes)
             self._inputs.open()
-        except Exception as error:  # a QoS override that is none
+        except Exception as error:  # a QoS override that is none, no thread to be had
             self._stop()
+            super().on_deactivate(state)
             return self._fail('activate', error)
         for name in self._settings.idle_qos():
             self.get_logger().warning(
@@ -133,6 +135,7 @@ class FusionNode(LifecycleNode):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and free everything."""
         self.close()
+        self._state = 'finalized'
         return SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -159,7 +162,7 @@ class FusionNode(LifecycleNode):
         for part in (self._inputs, self._outputs):
             if part is not None:
                 part.destroy()
-        self._fuser = self._inputs = self._outputs = self._health = None
+        self._fuser = self._inputs = self._outputs = self._health = self._decoder = None
         self._settings.configured = False
         self._state = 'unconfigured'
         gc.collect()  # a network's parts know each other
@@ -206,12 +209,14 @@ class FusionNode(LifecycleNode):
 
     def _publish_news(self) -> None:
         """Say at once what has changed: the next beat may be a second away."""
-        if self._running is not None and self._gist(*self._active_state()) != self._told:
+        if self._running is None:
+            return
+        self._running.lost(diagnostics.lost_streams(self._inputs, self._health))
+        if self._gist(*self._active_state()) != self._told:
             self._publish_diagnostics()
 
     def _active_state(self) -> tuple[bytes, str]:
-        return diagnostics.active_state(
-            self, self._inputs, self._health, self._running.pipeline.warming)
+        return diagnostics.active_state(self, self._inputs, self._health, self._running)
 
     def _gist(self, level: bytes, state: str) -> tuple:
         return diagnostics.gist(
@@ -236,7 +241,7 @@ class FusionNode(LifecycleNode):
         if self._fuser is not None:
             values = {
                 'model': self._fuser.name, 'device': self._fuser.device,
-                'precision': self._fuser.precision,
+                'precision': self._fuser.precision, 'ran_by': self._fuser.way,
                 'vector_age_s': 'none yet' if age is None else f'{age:.2f}',
                 **diagnostics.values(self._inputs, self._health)}
         self._diagnostics.publish(diagnostics.status_message(

@@ -34,10 +34,13 @@ UNFORESEEN = ('dropped.visible.internal_error', 'dropped.thermal.internal_error'
 class Checker:
     """Stands for the fuser, without torch: what a network would choke on is an error here."""
 
-    name, device, precision = 'checker', 'cpu', 'float32'
+    name, device, precision, way = 'checker', 'cpu', 'float32', 'checker'
 
     def warm_up(self, height: int, width: int) -> None:
         """Need no warming up."""
+
+    def forget(self) -> None:
+        """Keep nothing of any size."""
 
     def fuse(self, visible: np.ndarray, thermal: np.ndarray,
              outputs: tuple[str, ...] = ('fused',)) -> SimpleNamespace:

@@ -9,7 +9,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from degfusion_ros.imaging.alignment import Misalignment
 from degfusion_ros.imaging.encodings import FrameError
-from degfusion_ros.stream.timing import Rate, Stages
+from degfusion_ros.stream.timing import Rate, Share, Stages
 
 QUIET_S = 10.0  # the same complaint is not logged more often
 
@@ -27,6 +27,7 @@ class Health:
 
     def __init__(self, logger: RcutilsLogger):
         self.rates = {name: Rate() for name in ('visible', 'thermal', 'fused')}
+        self.busy = Share()  # of the pairs, those dropped as newer ones came while one was fused
         self.stages = Stages()
         self.misalignment: Misalignment | None = None  # as last judged, None where unknown
         self.misaligned = False  # by more than the parameter allows
@@ -97,14 +98,19 @@ class Health:
             since = self._failing.get(frame)
         return since is not None and 0 < after_s < time.monotonic() - since
 
-    def failed(self, key: str, error: Exception) -> None:
-        """Count under `key` and report an error that nobody foresaw."""
+    def failed(self, cause: str, error: Exception, what: str = '') -> None:
+        """Count and report an error that nobody foresaw; `what`, as for refuse, if it cost one."""
+        key = f'dropped.{what}.{cause}' if what else cause
         self.count(key)
+        text = f'{type(error).__name__}: {error}'
+        if what:
+            with self._lock:
+                self._refused[what] = (time.monotonic(), cause, ' '.join(text.split()))
         where = error.__traceback__
         while where is not None and where.tb_next is not None:
             where = where.tb_next
         line = f' ({where.tb_frame.f_code.co_filename}:{where.tb_lineno})' if where else ''
-        self.complain(f'{key} {type(error)}', f'{key}: {type(error).__name__}: {error}{line}')
+        self.complain(f'{key} {type(error)}', f'{key}: {text}{line}')
 
     def complain(self, key: str, text: str) -> None:
         """Log a warning, unless the same `key` complained a moment ago."""

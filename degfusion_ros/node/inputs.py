@@ -142,11 +142,13 @@ class Inputs:
             now = time.monotonic_ns()
             frames.check(name, message, self._settings)
             self.cameras.accept(name, message, now)
-            self.matching.add(name, Frame(message, now))
+            cause = self.matching.add(name, Frame(message, now))
+            if cause:
+                self.cameras.untimely(name, cause, now)
         except FrameError as error:
             self._health.refuse(name, name, error)
         except Exception as error:  # left alone, it would end the executor
-            self._health.failed(f'dropped.{name}.internal_error', error)
+            self._health.failed('internal_error', error, name)
 
     def _informed(self, name: str, info: CameraInfo) -> None:
         known = self.infos.get(name)

@@ -12,7 +12,10 @@ import cv2
 import numpy as np
 from std_msgs.msg import Header
 
+from degfusion_ros.stream.timing import Rate
+
 SMALLEST_GAP_S = 0.1  # a scene that never stands still is judged no more often than this
+LATE_S, LATE = 5.0, 5  # a judgement older than this, and than so many periods, is told
 NICE = 10  # how far the judge steps back behind the frames; it still gets a tenth of a full core
 THUMBNAIL = (16, 16)
 
@@ -44,6 +47,8 @@ class Judge:
         self._changed = False
         self._began, self._worked = -1e9, 0.0
         self._finished: float | None = None
+        self._offers = Rate()
+        self._failure = ''  # of the last judgement, in words
         self._stopped = False
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name='judge', daemon=True)
@@ -53,6 +58,7 @@ class Judge:
               missing: str = '') -> None:
         """Hand over the newest pair (RGB uint8 HxWx3, float32 HxW in 0..1); never waits."""
         changed = self._looks_different(visible, thermal)
+        self._offers.tick()
         with self._wake:
             self._newest = Sight(visible, thermal, header, missing)
             self._changed = changed
@@ -68,12 +74,29 @@ class Judge:
         """Return how many seconds ago a judgement last ended, None before the first."""
         return None if self._finished is None else time.monotonic() - self._finished
 
-    def close(self) -> None:
-        """Stop, after the judgement that is under way."""
+    def trouble(self) -> str:
+        """Return in words that judging fails or does not keep up with its rate, '' if it does."""
+        if self._failure:
+            return f'judging fails, so labels and restoration stay as they were: {self._failure}'
+        rate = min(self._rate_hz(), self._offers.hz())  # no more often than pairs come
+        age, offered = self.age_s(), self._offers.span_s()
+        waited = offered if age is None else min(age, offered)
+        if rate <= 0 or waited <= max(LATE_S, LATE / rate):
+            return ''
+        return (f'nothing has been judged for {waited:.0f} s: the machine is too slow for '
+                f'degradation.rate_hz: {self._rate_hz():g}, lower it or output.size')
+
+    def close(self, timeout_s: float = 5.0) -> bool:
+        """
+        Stop, after the judgement that is under way; return True if it has ended.
+
+        Waits at most `timeout_s`; the thread is a daemon, so one that hangs keeps no process.
+        """
         with self._wake:
             self._stopped = True
             self._wake.notify()
-        self._thread.join()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         _step_back()
@@ -91,8 +114,10 @@ class Judge:
                 busy = time.thread_time()
                 self._judge(sight)
                 self._worked = time.thread_time() - busy  # less its waits for gaps
+                self._failure = ''
                 self._finished = time.monotonic()
             except Exception as error:  # the next pair may be judged well
+                self._failure = ' '.join(f'{type(error).__name__}: {error}'.split())
                 self._on_error(error)
 
     def _seconds_left(self) -> float | None:

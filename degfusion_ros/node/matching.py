@@ -64,10 +64,15 @@ class Nearest:
         self._timer.cancel()
         self._looked = False  # for messages that already wait in the middleware
 
-    def add(self, stream: str, frame: Frame) -> None:
-        """Take a frame; calls on_pair for every pair that it completes."""
+    def add(self, stream: str, frame: Frame) -> str:
+        """
+        Take a frame; calls on_pair for every pair that it completes.
+
+        Returns the cause for which the frame itself was dropped at once, '' if it was not.
+        """
         stamp = stamp_ns(frame.header)
         self._emit(self._pairer.add(stream, stamp, frame, frame.arrived_ns))
+        return self._pairer.refused(stream)
 
     def reset(self) -> None:
         """Forget the frames that wait: they count as dropped by 'reset'."""
@@ -135,19 +140,20 @@ class Synchronised:
         self._pairs = 0
         self.reset()
 
-    def add(self, stream: str, frame: Frame) -> None:
-        """Take a frame; calls on_pair for the pair that it completes, if any."""
+    def add(self, stream: str, frame: Frame) -> str:
+        """Take a frame; calls on_pair for the pair that it completes, if any; returns ''."""
         self._came[stream] += 1
         now = frame.arrived_ns
         self._presence.seen(stream, now)
         if self._presence.alone(stream, now) and self._presence.silent(other_of(stream), now):
             self._singles[stream] += 1
             self._on_pair(Single(stream, frame, stamp_ns(frame.header)))
-            return
+            return ''
         header = Header()
         header.stamp.sec, header.stamp.nanosec = divmod(
             stamp_ns(frame.header) + self._shift_ns[stream], NS)
         self._doors[stream].signalMessage(Shifted(header, frame))
+        return ''
 
     def reset(self) -> None:
         """Begin anew: the synchroniser itself never recovers from a jump back in time."""

@@ -16,16 +16,18 @@ LARGEST_DIVISOR = 8
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether Python, NumPy, OpenCV, torch or OpenVINO found no memory."""
+    """Tell whether Python, NumPy, OpenCV, torch, CUDA or an engine found no memory."""
     torch = sys.modules.get('torch')  # not imported for the sake of a question
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
     if isinstance(error, MemoryError):
         return True
-    # torch's allocator for the processor, OpenCV's, and what OpenVINO passes on
+    # torch's allocator for the processor, OpenCV's, what OpenVINO passes on, CUDA, ONNX Runtime
     words = str(error)
     return any(told in words for told in (
-        "can't allocate memory", 'Insufficient memory', 'bad_alloc', 'Cannot allocate memory'))
+        "can't allocate memory", 'Insufficient memory', 'bad_alloc', 'Cannot allocate memory',
+        'CUDA error: out of memory', 'CUBLAS_STATUS_ALLOC_FAILED', 'CUDNN_STATUS_ALLOC_FAILED',
+        'Failed to allocate memory'))
 
 
 def give_gpu_back() -> None:

@@ -34,6 +34,14 @@ class Outputs:
 
     def __init__(self, node: LifecycleNode, settings: Settings):
         self._node, self._settings = node, settings
+        self._made: list[Publisher] = []
+        try:
+            self._open()
+        except Exception:  # a QoS override that is none: leave no topic behind
+            self.destroy()
+            raise
+
+    def _open(self) -> None:
         self._images = {name: self._create(Image, f'~/{name}/image') for name in PICTURES}
         self._compressed = {
             name: self._create(CompressedImage, f'~/{name}/image/compressed') for name in PICTURES}
@@ -77,12 +85,11 @@ class Outputs:
 
     def destroy(self) -> None:
         """Take every topic away."""
-        for publisher in (
-                *self._images.values(), *self._compressed.values(), *self._infos.values(),
-                *self._labels.values(), self._scores):
+        for publisher in self._made:
             self._node.destroy_lifecycle_publisher(publisher)
 
-    def _create(self, kind: type, topic: str, latched: bool = False):
-        return self._node.create_lifecycle_publisher(
+    def _create(self, kind: type, topic: str, latched: bool = False) -> Publisher:
+        self._made.append(self._node.create_lifecycle_publisher(
             kind, topic, _qos(latched),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies())
+            qos_overriding_options=QoSOverridingOptions.with_default_policies()))
+        return self._made[-1]

@@ -127,7 +127,7 @@ class Pipeline:
         header = Header(stamp=pair.reference.header.stamp,
                         frame_id=frames['visible'].header.frame_id)
         self._health.stages.record('delta_t', abs(pair.delta_ns) / 1e6)
-        if self._verdicts.lost(''):
+        if self._verdicts.lost(()):
             self._judge.request()
         self._stand_in.remember(*images)
         self._judge.offer(*images, header)
@@ -144,7 +144,8 @@ class Pipeline:
                 self._settings['thermal.crop_bottom_px'])
         picture = resized(picture, self._stand_in.size(
             stream, picture, self._settings['output.size']))
-        self._verdicts.lost(lost)
+        if self._verdicts.lost((lost,)):
+            self._judge.request()
         if self._judge_may_look(frame.arrived_ns):
             self._judge.offer(
                 **self._stand_in.for_judge(stream, picture), header=frame.header, missing=lost)

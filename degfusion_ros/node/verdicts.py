@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the judge finds: the fuser's refreshed weights, steadied labels, severities."""
 
+from collections.abc import Collection
 import threading
 import time
 
@@ -26,8 +27,8 @@ class Verdicts:
         self._filters: dict[str, LabelFilter] = {}
         self._steadied_by: tuple | None = None
         self._alignment, self._aligned_s = Alignment(), -1e9
-        self._missing = ''
-        self._lock = threading.Lock()  # the worker tells what is missing
+        self._missing: frozenset[str] = frozenset()
+        self._lock = threading.Lock()  # the worker and the executor tell what is missing
         self.labels: dict[str, tuple[str, ...]] = {}  # modality -> what was published last
 
     def __call__(self, sight: Sight) -> None:
@@ -39,7 +40,7 @@ class Verdicts:
         judged = {}
         with self._lock:
             for modality in MODALITIES:
-                if modality in (sight.missing, self._missing):
+                if modality == sight.missing or modality in self._missing:
                     judged[modality] = ({}, MISSING)
                     continue
                 severities = getattr(found, modality)
@@ -54,18 +55,16 @@ class Verdicts:
             self._gaps.wait()
             self._check_alignment(sight)
 
-    def lost(self, modality: str) -> bool:
-        """Say at once whose camera is lost, '' for nobody's; return whether that is news."""
+    def lost(self, missing: Collection[str]) -> bool:
+        """Say at once whose cameras are lost; return whether one is back, not judged yet."""
         with self._lock:
-            if modality == self._missing:
-                return False
-            back, self._missing = self._missing, modality
-            if back:  # not judged yet
-                self._filter(back).reset()
-                self._say(back, UNSURE)
-            if modality:
+            back, self._missing = self._missing.difference(missing), frozenset(missing)
+            for modality in back:
+                self._filter(modality).reset()
+                self._say(modality, UNSURE)
+            for modality in missing:
                 self._say(modality, MISSING)
-        return True
+        return bool(back)
 
     def _restores(self, sight: Sight) -> bool:
         """Tell whether the restored visible image is shown anywhere."""

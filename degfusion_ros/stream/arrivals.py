@@ -31,6 +31,7 @@ class Arrivals:
         self.waiting: list[Frame] = []
         self.received = 0
         self.dropped = Counter()
+        self.refused = ''  # why the newest frame was not let in, '' if it was
         self._capacity = capacity
         self.forget_time()
 
@@ -77,15 +78,17 @@ class Arrivals:
         return stamp_ns == self.newest_ns or any(f.stamp_ns == stamp_ns for f in self.waiting)
 
     def insert(self, frame: Frame) -> None:
-        """Let a frame wait; above the capacity the oldest is dropped."""
+        """Let a frame wait, be there one too many then."""
         if self.newest_ns is None or frame.stamp_ns > self.newest_ns:
             if self.newest_ns is not None:
                 self._intervals.append(frame.stamp_ns - self.newest_ns)
             self.newest_ns = frame.stamp_ns
         insort(self.waiting, frame, key=lambda f: f.stamp_ns)
-        if len(self.waiting) > self._capacity:
-            del self.waiting[0]
-            self.dropped['overflow'] += 1
+
+    @property
+    def overfull(self) -> bool:
+        """Whether more frames wait than may."""
+        return len(self.waiting) > self._capacity
 
     def drop(self, cause: str, which: Callable[[Frame], bool] = lambda frame: True) -> None:
         """Count the waiting frames that `which` picks under `cause` and let go of them."""

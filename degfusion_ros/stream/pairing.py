@@ -4,8 +4,8 @@ Pair two streams by nearest stamp.
 
 One stream is the reference: each of its frames gets the nearest frame of the other stream, in
 stamp order, and waits for it only as long as a nearer one may still come, never longer than
-`wait_ns`. A stream that is left without partners goes on alone. Every frame is paired, single or
-dropped with a cause; stamps are integer nanoseconds.
+`wait_ns`, nor behind more than `capacity` others. A stream that is left without partners goes on
+alone. Every frame is paired, single or dropped with a cause; stamps are integer nanoseconds.
 """
 
 from typing import Any, NamedTuple
@@ -43,8 +43,8 @@ class Pairer:
     after its arrival. offsets_ns: added to each stream's stamps. hold_ns: how old the partner of
     a held pair may be, 0 for none; nor is one older than its stream's own period held where both
     streams come and each has had no partner for long enough to go on alone, wait_ns aside.
-    capacity: frames that may wait in each stream. presence: tells who goes on alone; nobody
-    without it.
+    capacity: frames that may wait in each stream; of one too many the oldest has waited enough if
+    it is a reference, else it is dropped. presence: tells who goes on alone; nobody without it.
 
     A partner ahead of its reference that will be clearly nearer to the next reference is kept for
     that one (otherwise one lost frame would shift all later pairs by one); with a hold both have
@@ -82,11 +82,15 @@ class Pairer:
         arrivals.received += 1
         frame = Frame(stamp_ns + self._offsets_ns[stream], stamp_ns, item, now_ns + self._wait_ns)
         cause = 'zero_stamp' if stamp_ns <= 0 else self._refuse(arrivals, frame, now_ns)
+        arrivals.refused = cause or ''
         if cause:
             arrivals.dropped[cause] += 1
         else:
             self._presence.seen(stream, now_ns)
             arrivals.insert(frame)
+        if self._others.overfull:
+            oldest = self._others.waiting[0]
+            self._others.drop('overflow', lambda other: other is oldest)
         return self.poll(now_ns)
 
     def poll(self, now_ns: int) -> list[Pair | Single]:
@@ -100,11 +104,13 @@ class Pairer:
         while self._references.waiting:
             frame = self._references.waiting[0]
             # Pairs leave in stamp order, so an early frame waits no longer than a later one.
-            over = in_vain or self.next_deadline_ns() <= now_ns
+            pushed = self._references.overfull
+            over = in_vain or pushed or self.next_deadline_ns() <= now_ns
             decided, partner, yielded = self._decide(frame, over, now_ns)
             if not decided:
                 break
-            done += self._emit(frame, partner, yielded, alone, apart)
+            cause = 'overflow' if pushed else 'no_partner'
+            done += self._emit(frame, partner, yielded, alone, apart, cause)
             if done and isinstance(done[-1], Pair) and not done[-1].held:
                 self._presence.paired(now_ns)
         if (self._presence.silent(self._reference, now_ns)
@@ -132,6 +138,10 @@ class Pairer:
     def dropped(self) -> dict[str, dict[str, int]]:
         """Dropped frames by stream and cause."""
         return {name: dict(arrivals.dropped) for name, arrivals in self._streams.items()}
+
+    def refused(self, stream: str) -> str:
+        """Return for what cause the stream's newest frame was dropped at once, '' if it was not."""
+        return self._streams[stream].refused
 
     @property
     def counts(self) -> dict[str, int]:
@@ -218,7 +228,7 @@ class Pairer:
                 and (before_ns is None or other.stamp_ns < before_ns)]
         return min(near, default=None, key=lambda other: abs(other.stamp_ns - frame.stamp_ns))
 
-    def _emit(self, frame, partner, yielded, alone, apart) -> list[Pair | Single]:
+    def _emit(self, frame, partner, yielded, alone, apart, cause) -> list[Pair | Single]:
         self._references.waiting.pop(0)
         self._decided_ns = frame.stamp_ns
         held = partner is None and not (apart and self._out_of_reach(frame))
@@ -229,7 +239,7 @@ class Pairer:
             if alone:
                 self.singles[self._reference] += 1
             else:
-                self._references.dropped['no_partner'] += 1
+                self._references.dropped[cause] += 1
         elif partner is self._partner:
             self.reused += 1
         else:

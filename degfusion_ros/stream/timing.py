@@ -68,6 +68,35 @@ class Rate:
             self._times.popleft()
 
 
+class Share:
+    """What share of the events in a sliding window is of a kind; 0 while they are few."""
+
+    def __init__(self, window_s: float = 10.0, few: int = 20,
+                 clock: Callable[[], float] = time.monotonic):
+        self._window_s, self._few, self._clock = window_s, few, clock
+        self._events: deque[tuple[float, bool]] = deque()
+        self._lock = threading.Lock()
+
+    def note(self, of_kind: bool) -> None:
+        """Count one event now."""
+        with self._lock:
+            self._forget()
+            self._events.append((self._clock(), of_kind))
+
+    def value(self) -> float:
+        """Return the share, 0 to 1."""
+        with self._lock:
+            self._forget()
+            if len(self._events) < self._few:
+                return 0.0
+            return sum(of_kind for _, of_kind in self._events) / len(self._events)
+
+    def _forget(self):
+        since = self._clock() - self._window_s
+        while self._events and self._events[0][0] <= since:
+            self._events.popleft()
+
+
 class Stages:
     """Rolling times of named stages, in milliseconds."""
 

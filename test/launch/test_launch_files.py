@@ -120,7 +120,7 @@ def test_the_node_subscribes_to_what_is_remapped(described, monkeypatch):
     rules = [word for old, new in remapped.items() for word in ('-r', f'{old}:={new}')]
     context = Context()
     rclpy.init(context=context, domain_id=os.getpid() % 100 + 1)
-    model = SimpleNamespace(name='none', device='cpu', precision='float32')
+    model = SimpleNamespace(name='none', device='cpu', precision='float32', way='none')
     node = FusionNode(
         load=lambda *_: model, context=context,
         cli_args=['--ros-args', *rules, '-p', 'model.warm_up_size:=first'])

@@ -206,10 +206,14 @@ def test_clocks_apart_are_told_with_the_offset_that_cures_it(make, behind_ms, re
 
 
 @pytest.mark.parametrize('policy, behind_ms, size, remedy', [
-    ('nearest', 900, 16, '; if its frames take that long, set sync.wait_s: 0.95'),
+    ('nearest', 900, 16,
+     '; if its frames take that long, set sync.wait_s: 0.95 and sync.queue_size: 30'),
+    ('nearest', 900, 30, '; if its frames take that long, set sync.wait_s: 0.95'),
+    ('nearest', -900, 16, '; if its frames take that long, set sync.queue_size: 30'),
+    ('nearest', -900, 30, ''), ('nearest', 5100, 1000, ''),
     ('exact', 900, 16, '; if its frames take that long, set sync.queue_size: 30'),
     ('approximate', -900, 29, '; if its frames take that long, set sync.queue_size: 30'),
-    ('approximate', 900, 30, ''), ('exact', 40_000, 16, '')])
+    ('approximate', 900, 30, ''), ('exact', 9_900, 300, '')])
 def test_frames_that_take_long_are_told_what_the_policy_reads(make, policy, behind_ms, size,
                                                               remedy):
     cameras, health = make(sync__policy=policy, sync__queue_size=size)
@@ -222,6 +226,14 @@ def test_frames_that_take_long_are_told_what_the_policy_reads(make, policy, behi
     play(cameras, 3, behind_ms)
     offset = f'offset_{"thermal" if behind_ms > 0 else "visible"}_s: {abs(behind_ms) / 1000:.3f}'
     assert cameras.clock_trouble().endswith(offset + remedy)
+
+
+@pytest.mark.parametrize('behind_ms, known', [(40_000, 0.0), (1_000, 9.5)])
+def test_clocks_further_apart_than_an_offset_may_be_are_to_be_synchronised(make, behind_ms, known):
+    cameras, _ = make(sync__offset_thermal_s=known)
+    play(cameras, 3, behind_ms + 1000 * known)
+    assert cameras.clock_trouble() == (
+        f'thermal stamps lie {behind_ms / 1000:.3f} s further back: synchronise the clocks')
 
 
 def test_a_delay_that_pairing_bridges_is_no_trouble(make):
@@ -248,3 +260,17 @@ def test_what_ails_a_stream_is_what_was_refused_last(make):
     assert cameras.trouble('visible', 5 * S) == ('unusable', 'wrong_step: step is 3')
     assert cameras.values(5 * S)['age.visible_s'] == '5.00'
     assert cameras.values(5 * S)['age.thermal_s'] == 'never came'
+
+
+def test_frames_that_come_and_are_all_dropped_for_their_stamps_are_no_silence(make):
+    cameras, health = make()
+    for _ in range(3):
+        health.arrived('visible')
+    cameras.presence.seen('visible', 0)
+    cameras.untimely('visible', 'duplicate', 4 * S)
+    what, why = cameras.trouble('visible', 5 * S)
+    assert what == 'unusable' and why.startswith('duplicate: frames come at ')
+    assert 'all are dropped: the stamp stands still' in why
+    assert cameras.trouble('visible', 8 * S) == ('missing', '')
+    cameras.presence.seen('visible', 8 * S)
+    assert cameras.trouble('visible', 8 * S) == ('', '')

@@ -80,7 +80,7 @@ def test_labels_come_when_they_change_and_late_joiners_get_the_last(start, peer)
     fuser = EchoFuser(severities={'visible': {'fog': 0.8, 'noise': 0.4}, 'thermal': {}})
     # judged on request alone: frames of noise are a change of scene each
     start(fuser, {'degradation.rate_hz': 0.0, 'degradation.scene_change': 0.0,
-                  'degradation.count': 1})
+                  'degradation.count': 1, 'sync.lost_after_s': 60.0})
     fused = peer.listen(FUSED, Image)
     labels = peer.listen('fusion_node/degradation/visible', String, LATCHED)
 

@@ -128,6 +128,7 @@ def test_diagnostics_say_what_is_waited_for_and_then_how_it_goes(start, peer):
         send(peer, fused, number, number)
     values = diagnosed(reports)
     assert values['level'] == b'\x00' and values['model'] == 'echo' and values['device'] == 'cpu'
+    assert values['ran_by'] == 'echo'
     assert float(values['rate_in.visible_hz']) > 0 and float(values['rate_out.fused_hz']) > 0
     assert {f'{stage}_ms.{share}' for stage in ('wait', 'decode', 'fuse', 'publish', 'total',
                                                 'delta_t', 'judge')

@@ -30,9 +30,13 @@ def test_an_unforeseen_error_is_one_line_with_its_place():
     try:
         {}['lost']
     except KeyError as error:
-        health.failed('dropped.pairs.internal_error', error)
+        health.failed('internal_error', error, 'pairs')
     assert health.counts() == {'dropped.pairs.internal_error': 1}
     assert len(log) == 1 and "KeyError: 'lost'" in log[0] and 'test_health.py' in log[0]
+    assert health.last_refusal('pairs', 60) == ('internal_error', "KeyError: 'lost'")
+    assert not health.given_up('pairs', 1e-9)  # it says nothing of whether pairs fit together
+    health.failed('judge_error', ValueError('two\nlines'))
+    assert health.counts()['judge_error'] == 1
 
 
 def test_counting_is_exact_from_many_threads():

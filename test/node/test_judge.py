@@ -7,6 +7,7 @@ import pytest
 from rig import header, wait_for
 
 from degfusion_ros.node.judge import Judge
+from degfusion_ros.stream.timing import Rate
 
 DARK = np.zeros((64, 80, 3), np.uint8), np.zeros((64, 80), np.float32)
 BRIGHT = np.full((64, 80, 3), 200, np.uint8), np.zeros((64, 80), np.float32)
@@ -106,9 +107,10 @@ def test_an_error_is_reported_and_the_next_pair_judged(make):
     made.offer(*DARK, header(1))
     wait_for(lambda: errors, 'the error')
     assert made.age_s() is None
+    assert made.trouble().endswith('labels and restoration stay as they were: RuntimeError: once')
     made.offer(*DARK, header(2))
     wait_for(lambda: made.age_s() is not None, 'the second judgement')
-    assert [str(e) for e in errors] == ['once']
+    assert [str(e) for e in errors] == ['once'] and made.trouble() == ''
 
 
 def test_close_ends_the_thread():
@@ -117,6 +119,31 @@ def test_close_ends_the_thread():
     assert threading.active_count() == before + 1
     judge.close()
     assert threading.active_count() == before
+
+
+def test_close_gives_up_on_a_judgement_that_hangs():
+    free, began = threading.Event(), threading.Event()
+    judge = Judge(lambda sight: began.set() or free.wait(60), lambda: 1.0, lambda: 0.0, pytest.fail)
+    judge.offer(*DARK, header(1))
+    assert began.wait(60) and not judge.close(timeout_s=0.05)
+    free.set()
+    assert judge.close(timeout_s=60)
+
+
+@pytest.mark.parametrize('rate_hz, told', [(2.0, True), (0.5, False), (0.0, False)])
+def test_pairs_that_come_for_long_without_a_judgement_are_told(make, rate_hz, told):
+    now, free = [0.0], threading.Event()
+    judge = make(lambda sight: free.wait(60), rate_hz=rate_hz)
+    judge._offers = Rate(clock=lambda: now[0])
+    for number in range(80):
+        now[0] = number / 10
+        judge.offer(*DARK, header(1))
+    words = 'nothing has been judged for 8 s: the machine is too slow for degradation.rate_hz: 2,'
+    assert judge.trouble().startswith(words) == told == bool(judge.trouble())
+    now[0] += 100  # a pause of both cameras is nobody's fault
+    judge.offer(*DARK, header(1))
+    assert judge.trouble() == ''
+    free.set()
 
 
 def test_a_slow_judge_rests_as_long_as_it_worked(make):

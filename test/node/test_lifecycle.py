@@ -58,7 +58,7 @@ def test_every_transition_several_times_without_leaking_threads(start, peer):
             wait_for(lambda: not peer.senders['visible/image_raw'].get_subscription_count()
                      and not peer.senders['thermal/image_raw'].get_subscription_count(), 'none')
         assert change(peer, 'cleanup') and state(peer) == 'unconfigured'
-        assert spun.node._fuser is None
+        assert spun.node._fuser is None and spun.node._decoder is None
         gc.collect()
         now = (threading.active_count(), len(list(spun.node.publishers)),
                len(list(spun.node.timers)), len(list(spun.node.services)))
@@ -88,7 +88,10 @@ def test_shutdown_from_active_ends_the_threads(start, peer):
     start(EchoFuser())
     peer.listen(FUSED, Image)
     wait_for(lambda: state(peer) == 'active', 'the start')
+    reports = peer.listen('/diagnostics', DiagnosticArray)
     assert change(peer, 'active_shutdown') and state(peer) == 'finalized'
+    words = 'finalized, not fusing: restart the process'
+    wait_for(lambda: diagnosed(reports).get('message') == words, 'what to do')
     assert not {'worker', 'judge'} & {t.name for t in threading.enumerate()}
 
 

@@ -4,7 +4,7 @@
 from flow import pixels, Scene, STEP
 import numpy as np
 import pytest
-from rig import camera_info, diagnosed, frame, wait_for
+from rig import camera_info, diagnosed, frame, header, wait_for
 from sensor_msgs.msg import CameraInfo
 
 from degfusion_ros.node import diagnostics
@@ -78,10 +78,21 @@ def test_without_both_it_warns_then_calls_it_stale_and_shows_nothing_again(
         'visible missing, thermal missing', 'waiting for both cameras'), 'the warning')
     assert report['level'] == WARN
     wait_for(lambda: diagnosed(scene.reports)['level'] == STALE, 'it is called stale')
+    wait_for(lambda: {scene.labelled(name)[-1] for name in scene.labels} == {'missing'}, 'labels')
     stamps = [scene.cameras.number_of(message) for message in scene.fused]
     assert stamps == sorted(set(stamps))
     scene.accounted()
     scene.cameras.run(lambda: scene.told('running'), 'both come back')
+    scene.cameras.run(
+        lambda: {scene.labelled(name)[-1] for name in scene.labels} == {'clean'}, 'judgements')
+
+
+def test_where_no_camera_goes_on_alone_the_lost_one_is_labelled_all_the_same(start, peer):
+    scene = Scene(start, peer, {'sync.lost_after_s': 0.0})
+    scene.cameras.run(lambda: scene.labelled('thermal')[-1] == 'missing', 'the label',
+                      thermal=False)
+    assert scene.labelled('visible')[-1] == 'clean'
+    scene.cameras.run(lambda: scene.labelled('thermal')[-1] == 'clean', 'a judgement')
 
 
 @pytest.mark.parametrize('lost, left', [('visible', 'thermal'), ('thermal', 'visible')])
@@ -171,6 +182,21 @@ def test_frames_refused_at_the_door_are_told_with_the_reason(start, peer):
     assert 'zero_stamp: the stamp is 0' in report['message']
     scene.flows(thermal=timeless)
     assert scene.accounted()['dropped.thermal.zero_stamp'] > 5
+
+
+def test_a_stamp_that_stands_still_is_told_and_not_called_silence(start, peer):
+    scene = Scene(start, peer)
+
+    def stuck(stamp):
+        message = frame(stamp=stamp, encoding='mono16')
+        message.header = header(2000 * STEP)
+        return message
+
+    report = scene.cameras.run(
+        lambda: scene.degraded('thermal unusable', 'visible alone', 'visible'), 'the report',
+        thermal=stuck)
+    assert 'duplicate: frames come at ' in report['message']
+    assert 'let the driver set header.stamp anew' in report['message']
 
 
 def test_clocks_apart_are_told_with_the_remedy_while_the_reference_goes_on(start, peer):

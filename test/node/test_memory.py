@@ -38,6 +38,11 @@ def pair(height=96, width=128):
     (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
     (cv2.error('OpenCV: (-4:Insufficient memory) Failed to allocate 9 bytes'), True),
     (RuntimeError('Exception from src/inference: std::bad_alloc'), True),
+    (RuntimeError('CUDA error: out of memory\nCUDA kernel errors might be reported later'), True),
+    (RuntimeError('CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`'), True),
+    (RuntimeError('cuDNN error: CUDNN_STATUS_ALLOC_FAILED'), True),
+    (RuntimeError('[ONNXRuntimeError] : 1 : FAIL : Failed to allocate memory for buffer'), True),
+    (RuntimeError('CUDA error: an illegal memory access was encountered'), False),
     (RuntimeError('shape mismatch'), False), (KeyError('memory'), False)])
 def test_want_of_memory_is_told_from_other_errors(error, expected):
     assert is_out_of_memory(error) == expected

@@ -52,6 +52,7 @@ def test_pairs_cross_into_another_process_and_back_and_sigint_ends_it_cleanly(pr
     values = wait_for(
         lambda: (v := diagnosed(reports)).get('fused') == str(len(fused)) and v, 'a report')
     assert values['model'] == 'dgmoe' and values['in_progress'] == '0'
+    assert values['ran_by'] in ('openvino', 'torch')
     node.send_signal(signal.SIGINT)
     output, _ = node.communicate(timeout=30)
     assert node.returncode == 0, output

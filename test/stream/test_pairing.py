@@ -206,6 +206,36 @@ def test_a_burst_above_the_capacity_drops_the_oldest():
     assert pairer.add('thermal', START + 4, 'x', 1)[-1].reference == 4
 
 
+def test_a_reference_pushed_out_by_newer_ones_takes_what_there_is():
+    pairer = Pairer(capacity=2, max_dt_ns=50 * MS, wait_ns=900 * MS, hold_ns=100 * MS)
+    pairer.add('thermal', START - 30 * MS, 'early', 0)
+    for index in range(2):  # a nearer partner may come yet
+        assert pairer.add('visible', START + index * 33 * MS, index, index * 33 * MS) == []
+    pair, = pairer.add('visible', START + 66 * MS, 2, 66 * MS)
+    assert (pair.reference, pair.other, pair.held) == (0, 'early', False)
+    pair, = pairer.add('visible', START + 99 * MS, 3, 99 * MS)
+    assert (pair.reference, pair.other, pair.held) == (1, 'early', True)
+    assert pairer.waiting['visible'] == 2 and pairer.dropped['visible'] == {}
+
+
+@pytest.mark.parametrize('capacity, lost', [(16, True), (30, False)])
+def test_references_that_come_late_need_a_queue_of_partners_and_no_wait(capacity, lost):
+    pairer = Pairer(wait_ns=0, capacity=capacity)
+    for arrival, stream, stamp in cameras(30, 30, 4, 0, (900, 0)):
+        pairer.add(stream, stamp, None, arrival)
+    assert pairer.paired == (16 if lost else 120)  # the last ones are pushed out by none
+    assert bool(pairer.dropped['thermal'].get('overflow')) == lost
+
+
+def test_why_the_newest_frame_was_not_taken():
+    pairer = Pairer()
+    causes = []
+    for stamp in (START, START, 0, START + 33 * MS):
+        pairer.add('thermal', stamp, None, 0)
+        causes.append(pairer.refused('thermal'))
+    assert causes == ['', 'duplicate', 'zero_stamp', ''] and pairer.refused('visible') == ''
+
+
 def test_reset_counts_what_waited():
     pairer = Pairer()
     pairer.add('visible', START, 'a', 0)

@@ -101,6 +101,16 @@ def test_a_hold_serves_free_running_cameras_that_never_fit(hz, phase_ms, max_dt_
     assert len(watched.pairs) >= int(8 * hz) - 1  # the first has nothing before it
 
 
+@pytest.mark.parametrize('capacity, paired', [(16, False), (30, True)])
+def test_a_partner_later_than_the_queue_is_long_leaves_no_reference_out(capacity, paired):
+    """Thermal takes 0.9 s: 16 frames at 30 Hz wait 0.53 s, however long they might."""
+    watched = play(cameras(30, 30, 4, 0, (0, 900)), max_dt_ns=50 * MS, wait_ns=950 * MS,
+                   hold_ns=300 * MS, lost_after_ns=LOST, capacity=capacity)
+    assert watched.pairer.dropped['visible'] == {}
+    assert len(watched.pairs) + len(kinds(watched, 'visible')) == 120
+    assert (len(watched.pairs) > 16) == paired  # the last ones have no newer ones behind them
+
+
 def test_a_reference_older_than_what_went_out_alone_does_not_turn_time_back():
     watched = Watched(lost_after_ns=LOST, max_dt_ns=50 * MS)
     for number in range(20):

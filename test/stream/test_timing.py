@@ -4,7 +4,7 @@ import threading
 from hypothesis import given, strategies as st
 import pytest
 
-from degfusion_ros.stream.timing import Rate, Stages
+from degfusion_ros.stream.timing import Rate, Share, Stages
 
 
 class Clock:
@@ -105,3 +105,19 @@ def test_threads_may_share_both():
 def test_wrong_arguments_are_refused(make):
     with pytest.raises(ValueError, match='must be'):
         make()
+
+
+def test_a_share_is_of_recent_events_and_of_enough_of_them():
+    clock = Clock()
+    share = Share(window_s=10, few=20, clock=clock)
+    for _ in range(19):
+        share.note(True)
+    assert share.value() == 0
+    share.note(False)
+    assert share.value() == 0.95
+    clock.now += 6
+    for _ in range(20):
+        share.note(False)
+    assert share.value() == 19 / 40
+    clock.now += 5
+    assert share.value() == 0
