@@ -6,7 +6,12 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from degfusion_ros.imaging import encodings
 from degfusion_ros.imaging.encodings import FrameError
-from degfusion_ros.imaging.registration import on_one_grid, Registration, SMALLEST_SIDE
+from degfusion_ros.imaging.registration import (
+    on_one_grid,
+    Registration,
+    resized,
+    SMALLEST_SIDE,
+)
 from degfusion_ros.imaging.thermal import scaler, ThermalScaler
 from degfusion_ros.node import compatibility
 from degfusion_ros.node.settings import Settings
@@ -47,6 +52,7 @@ class Decoder:
         self._bridge, self.bridge_says = compatibility.load_bridge()
         self._scaler, self._scaled_by = None, None
         self._last: tuple[object, np.ndarray] | None = None  # a thermal frame may be held
+        self._aligned: tuple[np.ndarray, tuple, np.ndarray] | None = None
         self._forget = False  # at the next frame
 
     def visible(self, message: object) -> np.ndarray:
@@ -60,7 +66,7 @@ class Decoder:
         """Return the frame as float32 HxW in 0..1, black to white; raises FrameError."""
         if self._forget:
             self._forget = False
-            self._scaled_by, self._last = None, None
+            self._scaled_by, self._last, self._aligned = None, None, None
         if self._last is not None and self._last[0] is message:
             return self._last[1]  # once is enough, for the window's smoothing too
         if isinstance(message, Image):
@@ -76,7 +82,14 @@ class Decoder:
 
     def align(self, visible: np.ndarray, thermal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both pictures on the visible's pixel grid, at the output's size."""
-        return on_one_grid(self._registration, visible, thermal, self._settings['output.size'])
+        size = self._settings['output.size']
+        asked = visible.shape[:2], size
+        if self._aligned is not None and self._aligned[0] is thermal and self._aligned[1] == asked:
+            aligned = self._aligned[2]  # a held one, before the next visible frame
+            return resized(visible, aligned.shape), aligned
+        visible, aligned = on_one_grid(self._registration, visible, thermal, size)
+        self._aligned = thermal, asked, aligned
+        return visible, aligned
 
     def reset(self) -> None:
         """Forget, before the next frame, what earlier ones looked like; from any thread."""

@@ -152,6 +152,24 @@ def test_a_held_thermal_frame_is_scaled_once():
     assert taken.thermal(frame(encoding='mono16', stamp=2)) is not first
 
 
+def test_a_held_thermal_frame_is_laid_on_the_visible_grid_once():
+    class Counted(Registration):
+        calls = 0
+
+        def __call__(self, *given):
+            self.calls += 1
+            return super().__call__(*given)
+    registration = Counted(Plane(np.diag([2.0, 2.0, 1.0])))
+    taken, held = decoder(registration, output__size='160x120'), np.ones((48, 64), np.float32)
+    for shade in (1, 2, 3):
+        rgb, heat = taken.align(np.full((96, 128, 3), shade, np.uint8), held)
+        assert rgb.shape == (120, 160, 3) and rgb.max() == shade and heat.shape == (120, 160)
+    assert registration.calls == 1
+    taken.align(np.zeros((120, 160, 3), np.uint8), held)    # another size
+    taken.align(np.zeros((120, 160, 3), np.uint8), held.copy())
+    assert registration.calls == 3
+
+
 def test_thermal_parameters_hold_from_the_next_frame():
     settings = Given(thermal__window=[0.0, 1000.0])
     taken = frames.Decoder(settings, Registration.identity())
