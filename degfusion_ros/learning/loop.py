@@ -18,6 +18,8 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
+from degfusion_ros.models.choice import multiplies_bfloat16
+
 SPOILT = 20     # steps in a row without finite gradients that end a run
 _UNREADABLE = (pickle.UnpicklingError, RuntimeError, LookupError, ValueError, EOFError)
 
@@ -124,7 +126,7 @@ class Loop:
 
     def autocast(self) -> torch.autocast:
         """bfloat16 where the processor multiplies it faster, as a context."""
-        fast = self.device.type == 'cuda' or torch.cpu._is_avx512_bf16_supported()
+        fast = self.device.type == 'cuda' or multiplies_bfloat16()
         return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
 
     def resume(self) -> bool:

@@ -60,6 +60,11 @@ def find_engine(engine: str, device: str) -> str:
     return engine
 
 
+def multiplies_bfloat16() -> bool:
+    """Tell whether this processor multiplies bfloat16 by itself; an older torch says no."""
+    return getattr(torch.cpu, '_is_avx512_bf16_supported', bool)()
+
+
 def find_precision(precision: str, device: str, engine: str) -> str:
     """Return the precision; auto is the fastest that the device multiplies natively."""
     if engine == 'onnxruntime':
@@ -69,7 +74,7 @@ def find_precision(precision: str, device: str, engine: str) -> str:
     if precision == 'auto':
         if device != 'cpu':
             return 'float16'
-        return 'bfloat16' if torch.cpu._is_avx512_bf16_supported() else 'float32'
+        return 'bfloat16' if multiplies_bfloat16() else 'float32'
     if precision not in PRECISIONS:
         raise FuserError(f'precision {precision!r}: choose from auto, {", ".join(PRECISIONS)}')
     if engine == 'openvino' and precision == 'float16':

@@ -34,6 +34,13 @@ def test_an_engine_for_the_cpu_keeps_the_network_there(gpus, engine):
         find_engine(engine, 'cuda')
 
 
+def test_an_older_torch_that_does_not_know_the_processor_gets_float32(monkeypatch):
+    monkeypatch.delattr('torch.cpu._is_avx512_bf16_supported', raising=False)
+    assert find_precision('auto', 'cpu', 'torch') == 'float32'
+    monkeypatch.setattr('torch.cpu._is_avx512_bf16_supported', lambda: True, raising=False)
+    assert find_precision('auto', 'cpu', 'torch') == 'bfloat16'
+
+
 def test_openvino_takes_no_float16():
     assert find_precision('float16', 'cuda', 'torch') == 'float16'
     assert find_precision('bfloat16', 'cpu', 'openvino') == 'bfloat16'
