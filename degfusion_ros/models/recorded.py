@@ -60,17 +60,17 @@ class Recorded:
         Make the program for images of this size and these outputs; False where it cannot be.
 
         Call it under the autocast that frames run under. A program that does not give the same
-        picture, the very same if torch runs it, is thrown away. Raises MemoryError where there is
-        no room for one.
+        picture, the very same if torch runs it, is thrown away.
         """
         key = self._key(visible, thermal, state, outputs)
-        if key not in self._programs:
+        programs = self._programs
+        if key not in programs:
             program = self._made(visible, thermal, state, outputs)
-            # a new dictionary: frames of another thread may be looking something up
+            # a new dictionary: other threads may be looking something up, or forget all of it
             kept = list(self._programs.items())[-(KEPT - 1):]
-            self._programs = {**dict(kept), key: program}
+            programs = self._programs = {**dict(kept), key: program}
             give_back()
-        return self._programs[key] is not None
+        return programs[key] is not None
 
     def record_what_pays(self, state: State) -> None:
         """Record what MANY frames with states like this asked for, if anything; as `record`."""
@@ -116,23 +116,17 @@ class Recorded:
             return self._compiler(visible, thermal, state, outputs)
         ways = {'cuda_graph': graph} if visible.is_cuda else {
             **({'openvino': compiled} if self._compiler else {}), 'torch': traced}
-        full = False
         for way, make in ways.items():
             try:
                 program = make()
                 with torch.autocast(visible.device.type, enabled=False):
                     for _ in range(_RUNS):
                         found = [program(*pair, *leaves) for pair in pairs]
-            except (MemoryError, torch.OutOfMemoryError):
-                full = True
-                continue
-            except Exception:       # it lacks an operator: engines have errors of all kinds
+            except Exception:   # it lacks an operator, or room: engines have errors of all kinds
                 continue
             if all(_same(a, b, make is compiled) for one, other in zip(found, wanted)
                    for a, b in zip(one, other, strict=True)):
                 return way, program
-        if full:
-            raise MemoryError('no memory for the program of a frame')
         return None
 
     def _key(self, visible: torch.Tensor, thermal: torch.Tensor, state: State,
