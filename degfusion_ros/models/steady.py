@@ -3,8 +3,8 @@
 A first channel of 1 everywhere, on all levels but the coarsest, that the mixtures' biases ride on.
 
 What steers are inputs of a compiled frame, and an engine fuses no bias that is one: of each it
-makes a pass over the picture, 18 of them in a frame. In a kernel, on a channel of 1, it costs
-nothing (see experts.Steady).
+makes a pass over the picture, two a block. In a kernel, on a channel of 1, it costs nothing (see
+experts.Steady).
 """
 
 import torch

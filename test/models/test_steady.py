@@ -49,13 +49,11 @@ def test_they_are_1_and_a_step_of_training_leaves_them_so(outputs, blocks):
         assert not torch.equal(before, network.stem.weight)
 
 
-def test_what_is_pinned_counts_for_nothing_before_it_is():
-    torch.manual_seed(0)
-    wild, calm = (DgMoe(**CONFIG, steady=steady) for steady in (False, True))
-    assert all(not torch.equal(a, b) for a, b in (
-        (wild.stem.weight[0], calm.stem.weight[0]), (wild.downs[0].bias[0], calm.downs[0].bias[0]),
-        (wild.plain[1][0].second.weight[0], calm.plain[1][0].second.weight[0])))
-    assert wild.downs[2].weight[0].any() and calm.downs[2].weight[0].any()    # of the coarsest
+def test_the_coarsest_level_keeps_all_of_its_channels():
+    network = DgMoe(**CONFIG, steady=True)
+    assert network.downs[1].bias[0] == 1 and not network.downs[1].weight[0].any()
+    assert network.downs[2].weight[0].any() and network.plain[3][0].feed.out.weight[0].any()
+    assert not network.encoder[3].steady
 
 
 @torch.inference_mode()
