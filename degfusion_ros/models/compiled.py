@@ -13,7 +13,6 @@ import importlib.util
 import platform
 import sys
 import threading
-import warnings
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from torch.utils import _pytree as pytree
 from degfusion_ros.models.layers import portable
 from degfusion_ros.models.network import FusionNetwork
 from degfusion_ros.models.packing import pack_array, Packed, unpack_array
+from degfusion_ros.models.tracing import traced
 
 Images = tuple[torch.Tensor, ...]
 CLOSE = 1.0     # levels of 255, on average: bfloat16 has 8 bits, and rounds where torch does not
@@ -95,8 +95,7 @@ class Compiler:
         given = (*(torch.from_numpy(x).flatten(1, 2) for x in cells), *leaves)
         h, w = cells[0].shape[1:3]
         with torch.inference_mode(False), torch.no_grad(), portable(self._dtype), \
-                torch.autocast('cpu', enabled=False), warnings.catch_warnings():
-            warnings.simplefilter('ignore')     # of sizes that become constants, as meant
+                torch.autocast('cpu', enabled=False):
             model = _converted(_Frame(self._network, structure, outputs, (h, w)),
                                tuple(x.clone(memory_format=torch.contiguous_format)
                                      for x in given))
@@ -158,10 +157,10 @@ def _converted(frame: nn.Module, given: tuple[torch.Tensor, ...]) -> object:
     openvino()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-    traced = torch.jit.trace(frame.eval(), given, check_trace=False)
+    program = traced(frame.eval(), *given)
     frontend = FrontEndManager().load_by_framework('pytorch')
     # a name of its own: the frontend does not keep it alive
-    decoder = TorchScriptPythonDecoder(traced, example_input=given, shared_memory=False)
+    decoder = TorchScriptPythonDecoder(program, example_input=given, shared_memory=False)
     model = frontend.convert(frontend.load(decoder))
     model.reshape({i: list(x.shape) for i, x in enumerate(given)})
     _own_biases(model)

@@ -10,11 +10,11 @@ where that is wanted and works, else recorded as TorchScript. On a GPU it is a C
 
 from collections import Counter
 from collections.abc import Callable
-import warnings
 
 import torch
 from torch.utils import _pytree as pytree
 
+from degfusion_ros.models import tracing
 from degfusion_ros.models.allocation import give_back
 from degfusion_ros.models.compiled import CLOSE, Compiler
 from degfusion_ros.models.graphs import cuda_graph, Static
@@ -110,7 +110,7 @@ class Recorded:
             return Static(cuda_graph(frame), (visible, thermal, *leaves))
 
         def traced():
-            return _traced(frame, visible, thermal, *leaves)
+            return tracing.traced(frame, visible, thermal, *leaves)
 
         def compiled():
             return self._compiler(visible, thermal, state, outputs)
@@ -138,12 +138,6 @@ class Recorded:
                outputs: tuple[str, ...]) -> Images:
         made = self._network(visible, thermal, state, outputs)
         return tuple(made.bytes(name).contiguous() for name in outputs)
-
-
-def _traced(frame: Callable[..., Images], *inputs: torch.Tensor) -> Callable[..., Images]:
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')     # of sizes that become constants, as meant
-        return torch.jit.trace(frame, inputs, check_trace=False)
 
 
 def _same(found: torch.Tensor, wanted: torch.Tensor, nearly: bool) -> bool:

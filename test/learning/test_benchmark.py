@@ -20,7 +20,7 @@ from degfusion_ros.learning.benchmark_machine import (
     peak_memory,
     peak_memory_mb,
 )
-from degfusion_ros.models import checkpoint, recorded
+from degfusion_ros.models import checkpoint, recorded, tracing
 from degfusion_ros.models.dgmoe import DgMoe
 from degfusion_ros.models.experts import DGME
 from degfusion_ros.models.guidance import Guidance
@@ -117,7 +117,7 @@ def test_a_compiled_engine_loads_no_second_network_until_its_arithmetic_is_asked
 
 
 def test_a_program_out_of_torchs_sight_is_counted_all_the_same(tiny_model, monkeypatch):
-    traced = recorded._traced
+    traced = tracing.traced
 
     def opaque(*given):     # as a CUDA graph is
         program = traced(*given)
@@ -126,7 +126,7 @@ def test_a_program_out_of_torchs_sight_is_counted_all_the_same(tiny_model, monke
             with _disable_current_modes():
                 return program(*images)
         return unseen
-    monkeypatch.setattr(recorded, '_traced', opaque)
+    monkeypatch.setattr(tracing, 'traced', opaque)
     candidate = benchmark.Candidate(benchmark.Spec(str(tiny_model), SIZE, 'folded', 'torch'))
     assert candidate.gflop > 0
 
@@ -206,5 +206,5 @@ def test_a_row_tells_which_program_ran_whatever_was_asked_for(tiny_model, monkey
     assert program('folded', 'torch') == 'torch'
     assert program('routed', 'torch') == recorded.OPERATORS
     assert program(None, 'python', benchmark.REFERENCE) is None
-    monkeypatch.setattr(torch.jit, 'trace', lambda *_, **__: (_ for _ in ()).throw(ValueError()))
+    monkeypatch.setattr(tracing, 'traced', lambda *_, **__: (_ for _ in ()).throw(ValueError()))
     assert program('folded', 'torch') == recorded.OPERATORS

@@ -5,7 +5,7 @@ import pytest
 from steered import network_of, OUTPUTS, pair, steer
 import torch
 
-from degfusion_ros.models import recorded
+from degfusion_ros.models import recorded, tracing
 from degfusion_ros.models.deraining import Deraining
 from degfusion_ros.models.dgmoe import DgMoe
 from degfusion_ros.models.labels import VISIBLE_LABELS
@@ -72,23 +72,23 @@ def test_rain_is_another_program_but_for_the_fused_image(monkeypatch):
 def test_a_program_that_gives_another_picture_is_not_kept(monkeypatch):
     network = network_of('dgmoe')
     frames, state = Recorded(network), steer(network, 0)
-    trace = torch.jit.trace
+    traced = tracing.traced
 
     def wrong(*args, **kwargs):
-        program = trace(*args, **kwargs)
+        program = traced(*args, **kwargs)
         return lambda *images: tuple(255 - image for image in program(*images))
-    monkeypatch.setattr(torch.jit, 'trace', wrong)
+    monkeypatch.setattr(tracing, 'traced', wrong)
     assert not frames.record(*pair(0), state, ('fused',))
 
-    def deaf(frame, inputs, **kwargs):
-        first = trace(frame, inputs, **kwargs)(*inputs)
+    def deaf(frame, *inputs):
+        first = traced(frame, *inputs)(*inputs)
         return lambda *images: first
-    monkeypatch.setattr(torch.jit, 'trace', deaf)
+    monkeypatch.setattr(tracing, 'traced', deaf)
     assert not frames.record(*pair(0), state, ('fused',))
 
     def none(*args, **kwargs):
         raise RuntimeError('no such operator')
-    monkeypatch.setattr(torch.jit, 'trace', none)
+    monkeypatch.setattr(tracing, 'traced', none)
     assert not frames.record(*pair(0), state, ('fused',))
     assert frames(*pair(0), state, ('fused',))[0].shape == (1, 64, 96, 3)
 
@@ -119,7 +119,7 @@ def test_a_program_that_found_no_room_is_tried_again_once_others_are_forgotten(m
     network = network_of('dgmoe')
     frames, state = Recorded(network), steer(network, 0)
     with monkeypatch.context() as patch:
-        patch.setattr(torch.jit, 'trace', lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
+        patch.setattr(tracing, 'traced', lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
         assert not frames.record(*pair(0), state, ('fused',))
     assert not frames.record(*pair(0), state, ('fused',))
     frames.forget()
