@@ -7,6 +7,7 @@ import os
 
 import cv2
 
+from degfusion_ros.node.memory import give_gpu_back, is_out_of_memory
 from degfusion_ros.node.settings import Settings
 
 Load = Callable[[str, str, str, str, str], object]
@@ -27,13 +28,13 @@ def load_fuser(model: str, device: str, precision: str, engine: str, providers: 
 
 
 def load_and_warm_up(
-        load: Load, settings: Settings,
-        beat: Callable[[], None]) -> tuple[object, set[tuple[int, int]]]:
+        load: Load, settings: Settings, beat: Callable[[], None],
+        warn: Callable[[str], None]) -> tuple[object, set[tuple[int, int]]]:
     """
     Return the fuser of the model parameters and the (height, width) it is warm for.
 
     Loads in a thread of its own and calls `beat` once a second meanwhile; raises what
-    loading raises.
+    loading raises. Too little memory to warm up is told to `warn`: smaller pictures may fit.
     """
     size = settings['model.warm_up_size']
 
@@ -43,7 +44,16 @@ def load_and_warm_up(
         if size == 'first':
             return fuser, set()
         width, height = map(int, size.split('x'))
-        fuser.warm_up(height, width)
+        try:
+            fuser.warm_up(height, width)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            fuser.forget()
+            give_gpu_back()
+            warn(f'out of memory for model.warm_up_size: {size}; the first pair will show at what '
+                 'size it fits: free memory, or set output.size lower')
+            return fuser, set()
         return fuser, {(height, width)}
 
     with ThreadPoolExecutor(1, 'loader') as pool:

@@ -127,7 +127,7 @@ def test_what_torch_keeps_on_the_gpu_is_given_back_once_the_model_is_gone(
     class Knotted(EchoFuser):
         def warm_up(self, height, width):
             if fails:
-                raise torch.OutOfMemoryError('CUDA out of memory')
+                raise RuntimeError('no such size')
 
     def load(*_):
         fuser = Knotted()
@@ -145,6 +145,30 @@ def test_what_torch_keeps_on_the_gpu_is_given_back_once_the_model_is_gone(
     if not fails:
         spun.do(spun.node.trigger_cleanup)
     assert given_back == [[None]]
+
+
+def test_a_node_that_cannot_warm_up_for_want_of_memory_finds_a_smaller_size_at_its_first_pair(
+        start, peer, capfd):
+    warmed = []
+
+    class Cold(Hungry):
+        def warm_up(self, height, width):
+            warmed.append((height, width))
+            if height * width > self.room:
+                raise torch.OutOfMemoryError('CUDA out of memory')
+    start(Cold(), {'model.warm_up_size': '128x96'})
+    fused = peer.listen(FUSED, Image)
+    reports = peer.listen('/diagnostics', DiagnosticArray)
+    big = {'visible': frame(size=(96, 128), stamp=PERIOD),
+           'thermal': frame(size=(96, 128), stamp=PERIOD, encoding='mono16')}
+    peer.send_pair(1, **big)
+    wait_for(lambda: diagnosed(reports).get('dropped.pairs.out_of_memory') == '1', 'the loss')
+    for message in big.values():
+        message.header.stamp.sec += 1
+    send(peer, fused, 2, 2, **big)
+    assert (fused[0].height, fused[0].width) == (96, 128)
+    assert warmed == [(96, 128), (96, 128), (48, 64)]
+    assert 'out of memory for model.warm_up_size: 128x96' in capfd.readouterr().err
 
 
 def test_the_node_goes_on_smaller_says_so_and_counts_the_frame(start, peer):
