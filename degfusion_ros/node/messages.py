@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages out of arrays and back: images, camera_info at the output's size, severities."""
 
+from builtin_interfaces.msg import Time
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 import numpy as np
@@ -9,12 +10,21 @@ from std_msgs.msg import Header
 
 from degfusion_ros.imaging.camera_info import scaled_camera_info
 
-__all__ = ['compressed', 'image', 'key_values', 'scaled_camera_info', 'scores', 'stamp_ns']
+__all__ = ['compressed', 'image', 'key_values', 'scaled_camera_info', 'scores', 'shifted',
+           'stamp_ns']
 
 
 def stamp_ns(header: Header) -> int:
     """Return the header's stamp in nanoseconds."""
     return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+
+
+def shifted(header: Header, by_ns: int) -> Header:
+    """Return the header with its stamp moved by nanoseconds, no further back than to 1."""
+    if not by_ns:
+        return header
+    sec, nanosec = divmod(max(1, stamp_ns(header) + by_ns), 1_000_000_000)
+    return Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=header.frame_id)
 
 
 def image(array: np.ndarray, encoding: str, header: Header) -> Image:

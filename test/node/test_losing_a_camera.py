@@ -8,6 +8,7 @@ from rig import camera_info, diagnosed, frame, header, wait_for
 from sensor_msgs.msg import CameraInfo
 
 from degfusion_ros.node import diagnostics
+from degfusion_ros.node.messages import stamp_ns
 
 WARN, STALE = b'\x01', b'\x03'
 SOON = 25  # frames of 20 ms, under way while a busy machine looks at them
@@ -285,3 +286,15 @@ def test_every_loop_of_a_bag_brings_pairs(start, peer):
         shown = [scene.cameras.number_of(message) for message in scene.fused[before:]]
         assert [number for number in shown if 600 <= number <= 600 + SOON], shown
     assert scene.accounted()['time_jumps'] >= 2
+
+
+def test_one_camera_alone_is_stamped_by_the_clock_of_the_reference(start, peer):
+    scene = Scene(start, peer, {'sync.offset_thermal_s': -0.03})
+
+    def ahead(stamp):
+        return frame(stamp=stamp + 30_000_000, encoding='mono16', frame_id='thermal')
+    scene.cameras.run(lambda: scene.shown() == ('fused',), 'a pair', thermal=ahead)
+    scene.cameras.run(lambda: scene.shown() == ('thermal',), 'thermal alone', thermal=ahead,
+                      visible=False)
+    alone = scene.fused[-1].header
+    assert alone.frame_id == 'thermal' and stamp_ns(alone) % STEP == 0

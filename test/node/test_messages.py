@@ -19,6 +19,15 @@ def test_image_holds_the_pixels(shape, encoding):
         assert bytes(message.data) == array.tobytes()
 
 
+@pytest.mark.parametrize('by_ns, wanted', [
+    (0, (2, 5)), (-6, (1, 999_999_999)), (1_999_999_995, (4, 0)), (-9_000_000_000, (0, 1))])
+def test_a_shifted_header_is_another_one_unless_it_is_the_same(by_ns, wanted):
+    given = header(2_000_000_005, 'thermal')
+    found = messages.shifted(given, by_ns)
+    assert (found.stamp.sec, found.stamp.nanosec) == wanted and found.frame_id == 'thermal'
+    assert messages.stamp_ns(given) == 2_000_000_005
+
+
 @pytest.mark.parametrize('encoding', ['rgb8', 'bgr8', 'mono8'])
 def test_a_jpeg_is_read_as_the_picture_it_was(encoding):
     colour = encoding != 'mono8'
