@@ -31,6 +31,7 @@ from degfusion_ros.models.enhancement import (
 )
 from degfusion_ros.models.experts import DGME, Folded, Router, STATE
 from degfusion_ros.models.guidance import VECTOR_SIZE
+from degfusion_ros.models.heads import COLOUR, GREY, Told, told
 from degfusion_ros.models.layers import conv_add, Doubling, working
 from degfusion_ros.models.network import OUTPUTS, Outputs, Seen, seen, Sum, unit
 from degfusion_ros.models.packing import Image, pack, unpack
@@ -47,8 +48,6 @@ PARTS = {name: i for group in (BRANCHES, OUTPUTS) for i, name in enumerate(group
 State = dict[str, list[Folded] | torch.Tensor | list]
 Levels = list[torch.Tensor]
 STRETCH = 'stretch'
-_GREY = FACTOR ** 2
-_COLOUR = 1, 1, 3   # of the chroma a gain, how much of it gives way to its surroundings', a shift
 _TINT = 8           # what the heads are told of colours
 _HEADS = 4          # of attention
 
@@ -73,7 +72,7 @@ class DgMoe(RainyNetwork):
             VisibleEnhancement(rain), ThermalEnhancement()
         self.colour = Colour(FACTOR)
         # the camera's own picture too: what PKDM clips is lost in its own
-        self.stem = nn.Conv2d(2 * _GREY, widths[0], 3, padding=1)
+        self.stem = nn.Conv2d(2 * GREY, widths[0], 3, padding=1)
         # the coarsest level is small, and what looks across it mixes all of its channels
         self.encoder = nn.ModuleList(DGME(c, len(BRANCHES), steady and i < len(widths) - 1)
                                      for i, c in enumerate(widths))
@@ -99,12 +98,12 @@ class DgMoe(RainyNetwork):
             nn.ModuleList(DGME(c, len(OUTPUTS), steady and i < len(widths) - 1) for _ in range(n))
             for i, (c, n) in enumerate(zip(widths, decoder)))
         # per cell: 16 weights (fusion), 16 changes of luminance, and a change of colour
-        told = {'fused': 2 * _GREY + sum(_COLOUR), 'visible': _GREY + sum(_COLOUR),
-                'thermal': _GREY}
+        sizes = {'fused': 2 * GREY + sum(COLOUR), 'visible': GREY + sum(COLOUR),
+                 'thermal': GREY}
         self.heads = nn.ModuleDict({name: nn.Conv2d(widths[0], n, 3, padding=1)
-                                    for name, n in told.items()})
+                                    for name, n in sizes.items()})
         self.tints = nn.ModuleDict({name: nn.Conv2d(_TINT, n, 1, bias=False)
-                                    for name, n in told.items() if n > _GREY})
+                                    for name, n in sizes.items() if n > GREY})
         for head in (*self.heads.values(), *self.tints.values()):
             nn.init.normal_(head.weight, std=1e-3)
             if head.bias is not None:
@@ -245,23 +244,21 @@ class DgMoe(RainyNetwork):
             cells = torch.cat([gain * (1 - share) - 1, near], dim=1)
             return Sum(packed, self.colour.change(lift + change, cells, chroma))
         if 'fused' in outputs:
-            told = self._decode(list(levels.values()), 'fused', state, tint)
-            weight, *told = told.split((_GREY, _GREY, *_COLOUR), dim=1)
+            weight, change, *colour = self._decode(list(levels.values()), 'fused', state, tint)
             shift = functional.hardsigmoid(weight) * (sharp - base)     # to the thermal
-            made['fused'] = coloured(enhanced.lift + shift, *told)
+            made['fused'] = coloured(enhanced.lift + shift, change, *colour)
         if 'visible' in outputs:
-            told = self._decode([levels[BRANCHES[0]]], 'visible', state, tint)
-            change, *told = told.split((_GREY, *_COLOUR), dim=1)
+            change, *colour = self._decode([levels[BRANCHES[0]]], 'visible', state, tint)
             # in training it would learn to make up for what is averaged
             if not self.training:
-                change = change + relight(enhanced, change, told[-1])
-            made['visible'] = coloured(enhanced.lift, change, *told)
+                change = change + relight(enhanced, change, colour[-1])
+            made['visible'] = coloured(enhanced.lift, change, *colour)
             if self.variant(state, outputs):
                 made['visible'] = derained(self.deraining, visible, made['visible'],
                                            state['judged'])
         if 'thermal' in outputs:
-            told = self._decode([levels[BRANCHES[1]]], 'thermal', state)
-            made['thermal'] = Sum(sharpened, told)
+            change, = self._decode([levels[BRANCHES[1]]], 'thermal', state)
+            made['thermal'] = Sum(sharpened, change)
         return Outputs(**made, factor=FACTOR), pictures
 
     def _encode(self, own: torch.Tensor, better: torch.Tensor, folded: list[Folded],
@@ -277,7 +274,7 @@ class DgMoe(RainyNetwork):
         return levels
 
     def _decode(self, images: list[Levels], output: str, state: State,
-                tint: torch.Tensor | None = None) -> torch.Tensor:
+                tint: torch.Tensor | None = None) -> Told:
         way = 'fused' if output == 'fused' else 'restored'
         skips, ups, folded, x = self.skips[way], self.ups[way], list(state[output]), None
         for i in reversed(range(len(images[0]))):
@@ -289,7 +286,7 @@ class DgMoe(RainyNetwork):
             start = sum(len(level) for level in self.decoder[:i])
             for j, block in enumerate(self.decoder[i] if i < len(self.decoder) else ()):
                 x = block(x, folded[start + j])
-        told = self.heads[output](x)
+        head = self.heads[output]
         if output not in self.tints:
-            return told
-        return conv_add(*working(tint, self.tints[output].weight), None, told)
+            return [head(x)]
+        return told(x, head, tint, self.tints[output])

@@ -176,10 +176,10 @@ class VisibleEnhancement(nn.Module):
         light = (air * luma(air)).sum(dim=1).view(-1, 1, 1, 1)
         keep = debug or torch.is_grad_enabled()
 
-        def brighten(image, maps):
+        def brighten(image, scale, r):
             dark = convolve(seen(image), self.luma.float())
             exposed = toned(torch.minimum(dark, brightest), tone)
-            dehazed, bright = self._pixelwise(exposed, light, *maps.float().chunk(2, dim=1))
+            dehazed, bright = self._pixelwise(exposed, light, scale.float(), r.float())
             gain = bright.mean(1, keepdim=True) / dehazed.mean(1, keepdim=True).clamp(min=0.02)
             lit = exposed.clamp(0, 1).mean(1, keepdim=True)
             return dark, bright, bright, bright - dark, gain, lit, exposed, dehazed
@@ -190,8 +190,10 @@ class VisibleEnhancement(nn.Module):
             if 'expose' not in self.stages:
                 tone = torch.zeros_like(tone)
             brightest = top(tone)
-            maps = over_cells(torch.cat([1 / t, r], dim=1), self.spread)
-            dark, bright, base, lift, gain, lit, *between = banded(brighten, image, maps, dtypes=(
+            maps = torch.cat([1 / t, r], dim=1)
+            # a convolution each: an engine splits in a pass of its own
+            near = [over_cells(maps, kernel) for kernel in self.spread.chunk(2)]
+            dark, bright, base, lift, gain, lit, *between = banded(brighten, image, *near, dtypes=(
                 torch.float32, torch.float32, dtype, dtype, torch.float32, torch.float32,
                 *([torch.float32] * 2 if keep else [])))
         tint = light - air[..., None, None]

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The first channels of a steady network are 1, whatever it sees, is told and learns."""
 
-import re
-
 import pytest
 from steered import network_of, OUTPUTS, pair, steer
 import torch
@@ -68,11 +66,11 @@ def test_a_compiled_frame_of_it_adds_no_bias_in_a_pass_of_its_own():
         assert (made.int() - wanted.int()).abs().max() <= 1
         graph = program._request.get_compiled_model().get_runtime_model()
         return sum(op.get_rt_info()['layerType'].value in ('Eltwise', 'Subgraph')
-                   and bool(re.search(r'(coder\.[012])', op.get_friendly_name()))
                    for op in graph.get_ordered_ops())
     steady = _network().eval().requires_grad_(False)
     other = DgMoe(**CONFIG).eval().requires_grad_(False)
-    assert passes(steady) == 0 and passes(other) >= 10
+    # two branches of three levels, and four blocks of the decoder
+    assert passes(other) >= passes(steady) + 10
 
 
 def test_a_frame_has_no_transposed_bytes():
