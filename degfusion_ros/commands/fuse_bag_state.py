@@ -9,6 +9,7 @@ import numpy as np
 from degfusion_ros.imaging.thermal import scaler, ThermalScaler
 from degfusion_ros.node.lonely import StandIn
 from degfusion_ros.stream.labels import LabelFilter
+from degfusion_ros.stream.offsets import offsets_ns
 from degfusion_ros.stream.pairing import Pairer
 from degfusion_ros.stream.presence import Presence, STREAMS
 
@@ -42,7 +43,7 @@ def _pairer(options: Options) -> Pairer:
     return Pairer(told['sync.reference'], max_dt_ns=round(told['sync.max_dt_s'] * NS),
                   wait_ns=WAIT_NS, hold_ns=round(told['sync.hold_s'] * NS), capacity=CAPACITY,
                   presence=Presence(round(told['sync.lost_after_s'] * NS)),
-                  offsets_ns={name: round(told[f'sync.offset_{name}_s'] * NS) for name in STREAMS})
+                  offsets_ns=offsets_ns(told))
 
 
 def new_scaler(options: Options) -> ThermalScaler:

@@ -21,6 +21,7 @@ from degfusion_ros.imaging.registration import (
     SMALLEST_SIDE,
 )
 from degfusion_ros.stream.labels import MISSING, UNSURE
+from degfusion_ros.stream.offsets import to_reference_ns
 from degfusion_ros.stream.pairing import Pair, Single
 from degfusion_ros.stream.presence import other_of, STREAMS
 
@@ -171,7 +172,8 @@ class Stream:
                     options.settings['thermal.crop_bottom_px'])
         picture = resized(picture, state.stand_in.size(
             stream, picture, options.settings['output.size']))
-        header = bags.header(frame.stamp_ns, frame.frame_id)
+        stamp_ns = frame.stamp_ns + to_reference_ns(options.settings, stream)
+        header = bags.header(stamp_ns, frame.frame_id)
         self._lose(other_of(stream), frame.time_ns)
         if self._due(frame.time_ns):
             self._judge(frame.time_ns, header, **state.stand_in.for_judge(stream, picture))

@@ -14,6 +14,7 @@ from degfusion_ros.node.messages import stamp_ns
 from degfusion_ros.node.parameters import TABLE
 from degfusion_ros.node.settings import Settings
 from degfusion_ros.stream.changes import Changes
+from degfusion_ros.stream.offsets import offsets_ns
 from degfusion_ros.stream.presence import other_of, Presence, STREAMS
 from degfusion_ros.stream.skew import SkewMeter
 from degfusion_ros.stream.stillness import Stillness
@@ -45,8 +46,7 @@ class Cameras:
         self._prints: dict[str, int] = {}  # of the samples of each stream's newest frame
         self._untimely: dict[str, tuple[int, str]] = {}  # when, why a frame was dropped at once
         self._changes = Changes()
-        self._offset_ns = {
-            name: int(settings[f'sync.offset_{name}_s'] * NS) for name in STREAMS}
+        self._offset_ns = offsets_ns(settings)
         self._meter = SkewMeter()
 
     def accept(self, name: str, message: Image | CompressedImage, now_ns: int) -> None:

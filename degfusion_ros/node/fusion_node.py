@@ -90,7 +90,7 @@ class FusionNode(LifecycleNode):
             self.get_logger().info(self._state)
             self._fuser, self._warm_sizes = load_and_warm_up(
                 self._load, self._settings, self._publish_diagnostics,
-                lambda text: self._health.complain('memory', text))
+                lambda text: self._health.complain('warm_up', text))
         except Exception as error:  # whatever it is, the process lives and can be told better
             traceback.clear_frames(error.__traceback__)  # they hold what has been loaded
             self._free()

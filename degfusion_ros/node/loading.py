@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 import os
+import traceback
 
 import cv2
 
@@ -49,6 +50,7 @@ def load_and_warm_up(
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
+            traceback.clear_frames(error.__traceback__)  # they hold what there was room for
             fuser.forget()
             give_gpu_back()
             warn(f'out of memory for model.warm_up_size: {size}; the first pair will show at what '

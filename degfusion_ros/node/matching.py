@@ -11,6 +11,7 @@ from std_msgs.msg import Header
 
 from degfusion_ros.node.messages import stamp_ns
 from degfusion_ros.node.settings import Settings
+from degfusion_ros.stream.offsets import offsets_ns
 from degfusion_ros.stream.pairing import Pair, Pairer, Single
 from degfusion_ros.stream.presence import other_of, Presence, STREAMS
 
@@ -40,10 +41,6 @@ def _ns(seconds: float) -> int:
     return round(seconds * NS)  # int() makes 2009999999 of 2.01 s: stamps may have to be equal
 
 
-def _offsets_ns(settings: Settings) -> dict[str, int]:
-    return {name: _ns(settings[f'sync.offset_{name}_s']) for name in STREAMS}
-
-
 class Nearest:
     """The nearest stamp after a bounded wait (stream.pairing), woken by a timer."""
 
@@ -55,7 +52,7 @@ class Nearest:
             reference=settings['sync.reference'],
             max_dt_ns=_ns(settings['sync.max_dt_s']),
             wait_ns=_ns(settings['sync.wait_s']),
-            offsets_ns=_offsets_ns(settings),
+            offsets_ns=offsets_ns(settings),
             hold_ns=_ns(settings['sync.hold_s']),
             capacity=settings['sync.queue_size'], presence=presence)
         # Waiting is measured on the steady clock: simulated time may stand still.
@@ -132,7 +129,7 @@ class Synchronised:
             on_pair: Callable[[Pair | Single], None]):
         self._filters, self._settings, self._on_pair = filters, settings, on_pair
         self._presence = presence
-        offsets = _offsets_ns(settings)
+        offsets = offsets_ns(settings)
         # Their difference is what matters, and a stamp below 0 would end inside its lock.
         self._shift_ns = {name: ns - min(offsets.values()) for name, ns in offsets.items()}
         self._came = dict.fromkeys(STREAMS, 0)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import dataclasses
 import sys
 import threading
+import traceback
 
 import cv2
 import numpy as np
@@ -95,10 +96,12 @@ class Frugal:
         try:
             yield
         except Exception as error:
-            with self._stepping:
-                # what ran out beside another thread that has stepped down already may fit now
-                if is_out_of_memory(error) and divisor == self.divisor:
-                    self._step_down(height, width)
+            if is_out_of_memory(error):
+                traceback.clear_frames(error.__traceback__)  # they hold what there was room for
+                with self._stepping:
+                    # what ran out beside another thread that has stepped down already may fit now
+                    if divisor == self.divisor:
+                        self._step_down(height, width)
             raise
 
     def _step_down(self, height: int, width: int) -> None:

@@ -13,6 +13,8 @@ from degfusion_ros.imaging.camera_info import scaled_camera_info
 __all__ = ['compressed', 'image', 'key_values', 'scaled_camera_info', 'scores', 'shifted',
            'stamp_ns']
 
+LAST_NS = 2 ** 31 * 1_000_000_000 - 1  # seconds are an int32
+
 
 def stamp_ns(header: Header) -> int:
     """Return the header's stamp in nanoseconds."""
@@ -20,10 +22,10 @@ def stamp_ns(header: Header) -> int:
 
 
 def shifted(header: Header, by_ns: int) -> Header:
-    """Return the header with its stamp moved by nanoseconds, no further back than to 1."""
+    """Return the header with its stamp moved by nanoseconds, as far as stamps go."""
     if not by_ns:
         return header
-    sec, nanosec = divmod(max(1, stamp_ns(header) + by_ns), 1_000_000_000)
+    sec, nanosec = divmod(min(max(1, stamp_ns(header) + by_ns), LAST_NS), 1_000_000_000)
     return Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=header.frame_id)
 
 

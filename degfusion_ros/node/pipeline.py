@@ -21,6 +21,7 @@ from degfusion_ros.node.messages import shifted
 from degfusion_ros.node.outputs import Outputs
 from degfusion_ros.node.settings import Settings
 from degfusion_ros.node.verdicts import Verdicts
+from degfusion_ros.stream.offsets import to_reference_ns
 from degfusion_ros.stream.pairing import Pair, Single
 from degfusion_ros.stream.presence import other_of, STREAMS
 
@@ -139,7 +140,7 @@ class Pipeline:
 
     def _alone(self, stream: str, picture: np.ndarray, frame: Frame) -> Shot:
         lost, info = other_of(stream), self._infos.get(stream)
-        header = self._by_the_references_clock(stream, frame.header)
+        header = shifted(frame.header, to_reference_ns(self._settings, stream))
         if stream == 'thermal' and info is not None:
             info = cropped_camera_info(
                 info, picture.shape[0], self._settings['thermal.crop_top_px'],
@@ -153,12 +154,6 @@ class Pipeline:
                 **self._stand_in.for_judge(stream, picture), header=header, missing=lost)
         return Shot(self._stand_in.for_network(stream, picture), header, frame.arrived_ns, stream,
                     f'{lost} missing', info)
-
-    def _by_the_references_clock(self, stream: str, header: Header) -> Header:
-        """Return it stamped as a pair would be: stamps are those of the reference."""
-        mine, references = (round(self._settings[f'sync.offset_{name}_s'] * 1e9)
-                            for name in (stream, self._settings['sync.reference']))
-        return shifted(header, mine - references)
 
     def _judge_may_look(self, now_ns: int) -> bool:
         """Tell whether a stand-in is worth its time: ten a second, or two for each judgement."""

@@ -69,8 +69,8 @@ def test_a_compiled_frame_of_it_adds_no_bias_in_a_pass_of_its_own():
                    for op in graph.get_ordered_ops())
     steady = _network().eval().requires_grad_(False)
     other = DgMoe(**CONFIG).eval().requires_grad_(False)
-    # two branches of three levels, and four blocks of the decoder
-    assert passes(other) >= passes(steady) + 10
+    # ten blocks, of whose biases OpenVINO fuses a few
+    assert passes(other) - passes(steady) >= 15
 
 
 def test_a_frame_has_no_transposed_bytes():

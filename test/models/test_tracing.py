@@ -27,6 +27,8 @@ def test_a_program_goes_and_takes_its_weights_along():
         return traced(lambda x: (layer(x),), given), layer(given), weakref.ref(layer.weight)
     program, wanted, weight = made()
     torch.testing.assert_close(program(given)[0], wanted)   # it holds them meanwhile
+    gc.collect()
+    assert weight() is not None
     del program
     gc.collect()
     assert weight() is None

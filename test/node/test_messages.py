@@ -20,7 +20,8 @@ def test_image_holds_the_pixels(shape, encoding):
 
 
 @pytest.mark.parametrize('by_ns, wanted', [
-    (0, (2, 5)), (-6, (1, 999_999_999)), (1_999_999_995, (4, 0)), (-9_000_000_000, (0, 1))])
+    (0, (2, 5)), (-6, (1, 999_999_999)), (1_999_999_995, (4, 0)), (-9_000_000_000, (0, 1)),
+    (2 ** 62, (2 ** 31 - 1, 999_999_999))])
 def test_a_shifted_header_is_another_one_unless_it_is_the_same(by_ns, wanted):
     given = header(2_000_000_005, 'thermal')
     found = messages.shifted(given, by_ns)
