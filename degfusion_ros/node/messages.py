@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages out of arrays and back: images, camera_info at the output's size, severities."""
 
-from builtin_interfaces.msg import Time
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 import numpy as np
@@ -25,8 +24,10 @@ def shifted(header: Header, by_ns: int) -> Header:
     """Return the header with its stamp moved by nanoseconds, as far as stamps go."""
     if not by_ns:
         return header
-    sec, nanosec = divmod(min(max(1, stamp_ns(header) + by_ns), LAST_NS), 1_000_000_000)
-    return Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=header.frame_id)
+    made = Header(frame_id=header.frame_id)
+    made.stamp.sec, made.stamp.nanosec = divmod(
+        min(max(1, stamp_ns(header) + by_ns), LAST_NS), 1_000_000_000)
+    return made
 
 
 def image(array: np.ndarray, encoding: str, header: Header) -> Image:

@@ -147,6 +147,21 @@ def test_what_torch_keeps_on_the_gpu_is_given_back_once_the_model_is_gone(
     assert given_back == [[None]]
 
 
+def one_lost_one_fused(peer):
+    """Send two pairs, of which the first finds no memory; return the diagnostics."""
+    fused = peer.listen(FUSED, Image)
+    reports = peer.listen('/diagnostics', DiagnosticArray)
+    big = {'visible': frame(size=(96, 128), stamp=PERIOD),
+           'thermal': frame(size=(96, 128), stamp=PERIOD, encoding='mono16')}
+    peer.send_pair(1, **big)
+    wait_for(lambda: diagnosed(reports).get('dropped.pairs.out_of_memory') == '1', 'the loss')
+    for message in big.values():
+        message.header.stamp.sec += 1
+    send(peer, fused, 2, 2, **big)
+    assert (fused[0].height, fused[0].width) == (96, 128)
+    return reports
+
+
 def test_a_node_that_cannot_warm_up_for_want_of_memory_finds_a_smaller_size_at_its_first_pair(
         start, peer, capfd):
     warmed = []
@@ -157,16 +172,7 @@ def test_a_node_that_cannot_warm_up_for_want_of_memory_finds_a_smaller_size_at_i
             if height * width > self.room:
                 raise torch.OutOfMemoryError('CUDA out of memory')
     start(Cold(), {'model.warm_up_size': '128x96'})
-    fused = peer.listen(FUSED, Image)
-    reports = peer.listen('/diagnostics', DiagnosticArray)
-    big = {'visible': frame(size=(96, 128), stamp=PERIOD),
-           'thermal': frame(size=(96, 128), stamp=PERIOD, encoding='mono16')}
-    peer.send_pair(1, **big)
-    wait_for(lambda: diagnosed(reports).get('dropped.pairs.out_of_memory') == '1', 'the loss')
-    for message in big.values():
-        message.header.stamp.sec += 1
-    send(peer, fused, 2, 2, **big)
-    assert (fused[0].height, fused[0].width) == (96, 128)
+    one_lost_one_fused(peer)
     assert warmed == [(96, 128), (96, 128), (48, 64)]
     said = capfd.readouterr().err
     assert 'out of memory for model.warm_up_size: 128x96' in said and 'fuses at 1/2' in said
@@ -174,16 +180,7 @@ def test_a_node_that_cannot_warm_up_for_want_of_memory_finds_a_smaller_size_at_i
 
 def test_the_node_goes_on_smaller_says_so_and_counts_the_frame(start, peer):
     start(Hungry())
-    fused = peer.listen(FUSED, Image)
-    reports = peer.listen('/diagnostics', DiagnosticArray)
-    big = {'visible': frame(size=(96, 128), stamp=PERIOD),
-           'thermal': frame(size=(96, 128), stamp=PERIOD, encoding='mono16')}
-    peer.send_pair(1, **big)
-    wait_for(lambda: diagnosed(reports).get('dropped.pairs.out_of_memory') == '1', 'the loss')
-    for message in big.values():
-        message.header.stamp.sec += 1
-    send(peer, fused, 2, 2, **big)
-    assert (fused[0].height, fused[0].width) == (96, 128)
+    reports = one_lost_one_fused(peer)
     values = wait_for(lambda: (v := diagnosed(reports)).get('fused') == '1' and v, 'a report')
     assert 'fuses at 1/2 of the size' in values['message'] and values['level'] == b'\x01'
     accounted(values)
