@@ -46,6 +46,15 @@ def test_a_thermal_camera_alone_has_a_camera_info_without_its_telemetry_rows(tmp
         assert info.p[[0, 5, 2, 6]].tolist() == [80, 80, 24, 26]
 
 
+def test_a_camera_alone_is_stamped_by_the_clock_of_the_reference(tmp_path, tiny_model):
+    params = tmp_path / 'mine.yaml'
+    source = record(tmp_path / 'in', [heat for _, heat in pictures(8)])
+    params.write_text('/**:\n  ros__parameters: {sync: {offset_thermal_s: 0.027}}\n')
+    assert fuse_bag(source, tmp_path / 'out', tiny_model, '--params', params) == 0
+    stamps = [stamp(m) for _, m in on(tmp_path / 'out', f'{BASE}/fused/image')]
+    assert stamps and all((at - START) % (100 * MS) == 27 * MS for at in stamps)
+
+
 def test_the_judge_is_made_a_stand_in_only_when_it_is_to_judge(tmp_path, tiny_model, monkeypatch):
     made, for_judge = [], StandIn.for_judge
     monkeypatch.setattr(StandIn, 'for_judge', lambda self, *args: (
