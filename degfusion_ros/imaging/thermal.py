@@ -137,7 +137,7 @@ def scaler(window: tuple[float, float], percentile: tuple[float, float], smoothi
 
 
 def _percentiles(sample, percents) -> np.ndarray:
-    """Return what np.percentile does; of counts, if near together, in a fifth of its time."""
+    """Return what np.percentile does; of counts, if near together, in less time."""
     least = sample.min()
     if sample.dtype == np.float32 or sample.max() - least > SAMPLES:
         return np.percentile(sample, percents)

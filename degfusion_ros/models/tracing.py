@@ -13,7 +13,7 @@ def traced(function: Callable[..., tuple[torch.Tensor, ...]], *inputs: torch.Ten
     Return what `function` does with tensors like `inputs`, as a program.
 
     As torch.jit.trace, which keeps what it has traced, weights and all, as long as the process
-    lives: of a network's frame some 17 MB, again whenever a node is configured.
+    lives: again whenever a node is configured.
     """
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')     # of sizes that become constants, as meant

@@ -4,11 +4,10 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 import os
-import traceback
 
 import cv2
 
-from degfusion_ros.node.memory import give_gpu_back, is_out_of_memory
+from degfusion_ros.node.memory import is_out_of_memory, let_go
 from degfusion_ros.node.settings import Settings
 
 Load = Callable[[str, str, str, str, str], object]
@@ -50,9 +49,7 @@ def load_and_warm_up(
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            traceback.clear_frames(error.__traceback__)  # they hold what there was room for
-            fuser.forget()
-            give_gpu_back()
+            let_go(fuser, error)
             warn(f'out of memory for model.warm_up_size: {size}; the first pair will show at what '
                  'size it fits: free memory, or set output.size lower')
             return fuser, set()

@@ -31,6 +31,13 @@ def is_out_of_memory(error: BaseException) -> bool:
         'Failed to allocate memory'))
 
 
+def let_go(fuser: object, error: Exception) -> None:
+    """Free what there still was room for when memory ran out: pictures, programs, blocks."""
+    traceback.clear_frames(error.__traceback__)
+    fuser.forget()
+    give_gpu_back()
+
+
 def give_gpu_back() -> None:
     """Hand the GPU memory that torch keeps for later back to the others, where it has any."""
     torch = sys.modules.get('torch')
@@ -97,16 +104,14 @@ class Frugal:
             yield
         except Exception as error:
             if is_out_of_memory(error):
-                traceback.clear_frames(error.__traceback__)  # they hold what there was room for
                 with self._stepping:
                     # what ran out beside another thread that has stepped down already may fit now
                     if divisor == self.divisor:
+                        let_go(self._fuser, error)
                         self._step_down(height, width)
             raise
 
     def _step_down(self, height: int, width: int) -> None:
-        self._fuser.forget()    # programs of the size that did not fit
-        give_gpu_back()         # and blocks of it, which torch holds
         divisor = 2 * self.divisor
         if divisor > LARGEST_DIVISOR or min(height, width) // divisor < SMALLEST_SIDE:
             self._warn('out of memory, and the pictures cannot be made smaller: '
