@@ -210,6 +210,8 @@ class Loop:
         self.save()
         for call in calls.values():
             call()
+        if self.log:
+            self.log.close()                    # else its thread stays as long as the process
         self.accelerator.wait_for_everyone()    # a phase that follows looks for checkpoints
 
     def _sound(self, norm: torch.Tensor) -> bool:

@@ -4,11 +4,19 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
 
 from degfusion_ros.learning.loop import Loop
+
+
+def test_a_run_leaves_no_thread_behind(tmp_path):
+    before = set(threading.enumerate())
+    _run(tmp_path, 21)      # its losses are logged once
+    assert set(threading.enumerate()) == before
+    assert next(tmp_path.glob('events.*')).stat().st_size > 100
 
 
 def test_machines_that_find_different_checkpoints_do_not_go_on(tmp_path):
