@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from degfusion_ros.learning import losses
+from degfusion_ros.learning.building import build
 from degfusion_ros.learning.deraining_task import DerainingTask
 from degfusion_ros.learning.distillation import Teacher
 from degfusion_ros.learning.loop import (
@@ -173,10 +174,8 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
     guidance, guidance_state = checkpoint.load_guidance(guidance_file)
     guidance.eval().requires_grad_(False)
     only = config.get('only')
-    try:
-        network = DgMoe(**config['network']).to(memory_format=torch.channels_last)
-    except (TypeError, ValueError) as error:
-        raise TrainingError(f'network: {error}') from error
+    network = build(DgMoe, config['network'], [config['crop']]).to(
+        memory_format=torch.channels_last)
     teacher = Teacher(Path(config['teacher']), guidance_state) if config.get('teacher') else None
     task = DerainingTask(network, config['losses']) if only == DERAINING else FusionTask(
         network, config['losses'], teacher)

@@ -126,7 +126,12 @@ def train(config: dict, folder: Path, data: Path, resume: bool = False) -> Path:
                             'move; set both to 0')
     if config['clip'] != clips.SMALL and not config.get('weights'):
         raise TrainingError(f"clip {config['clip']}: needs `weights`, a local file of that model")
-    model, tokenizer = clips.create_clip(config['clip'], config.get('weights'))
+    try:
+        model, tokenizer = clips.create_clip(config['clip'], config.get('weights'))
+    except Exception as error:      # what a damaged file of weights raises is anybody's guess
+        reason = str(error).partition('\n')[0]
+        raise TrainingError(f"clip {config['clip']}, weights {config.get('weights')}: cannot be "
+                            f'loaded ({reason})') from error
     guidance = Guidance(config['clip'], model)
     task = GuidanceTask(guidance, tokenizer)
     if config.get('start_from'):

@@ -158,8 +158,9 @@ class Loop:
         except _UNREADABLE as error:
             raise _cannot_resume(path, error) from error
         self.step = self._found = state['step']
-        if self.ema is not None:
-            self.ema = {k: v.to(self.ema[k].device) for k, v in state['ema'].items()}
+        if self.ema is not None:    # a run that kept no mean begins one with what it has made
+            kept = state['ema'] or state['model']
+            self.ema = {k: v.to(self.ema[k].device) for k, v in kept.items()}
         return True
 
     def save(self) -> None:

@@ -77,6 +77,8 @@ def check(config: object, stage: str, file: Path) -> None:
                 _check(table[key], _KINDS[key], f'{where}{key}: ')
             if key in _FROM_ONE and table[key] < 1:
                 raise TrainingError(f'{where}{key}: {table[key]}: give a whole number, 1 or more')
+            if key == 'losses' and not table[key]:
+                raise TrainingError(f'{where}losses: names none to be minimised; see config/train')
     drawn = _drawn(config, stage)
     if config['reservoir'] < drawn:
         raise TrainingError(f'{file}: reservoir: {config["reservoir"]}: {drawn} of its samples are '

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from degfusion_ros.learning.building import build
 from degfusion_ros.learning.loop import (
     Loop,
     own_seed,
@@ -36,10 +37,7 @@ def train(config: dict, folder: Path, data: Path, guidance_file: Path,
     if not Path(guidance_file).is_file():
         raise TrainingError(f'{guidance_file}: no such guidance; run `train guidance` first')
     guidance, guidance_state = checkpoint.load_guidance(guidance_file)
-    try:
-        network = TgEcnet(**config['network'])
-    except (TypeError, ValueError) as error:
-        raise TrainingError(f'network: {error}') from error
+    network = build(TgEcnet, config['network'], (config[stage]['crop'] for stage in STAGES))
     if config.get('start_from'):
         start_from(Path(config['start_from']), network)
     done = sum(steps_done(Path(folder) / stage) for stage in STAGES) if resume else 0

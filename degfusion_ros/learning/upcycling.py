@@ -31,6 +31,9 @@ def upcycle(network: DgMoe, other: TgEcnet, views: torch.Tensor) -> None:
     are in use. Raises TrainingError.
     """
     size, widths = other.size, tuple(network.config['widths'])
+    if network.config['steady']:
+        raise TrainingError('start_from: a TG-ECNet, from which no steady network can go on; train '
+                            'one that is not, then start a steady one from that')
     if (size.widths, size.decoder_widths, size.factor, size.gate, size.tone) != \
             (widths, widths[:-1], FACTOR, 'image', True):
         raise TrainingError(f'start_from: a TG-ECNet of widths {size.widths}, gates per '

@@ -16,7 +16,7 @@ from degfusion_ros.models.table import NETWORKS
 
 VERSION = 2
 # what settings and tensors that don't fit make of themselves: widths [] or [0, 0], say
-_WRONG = RuntimeError, ValueError, TypeError, LookupError, ArithmeticError
+UNFIT = RuntimeError, ValueError, TypeError, LookupError, ArithmeticError
 
 
 class CheckpointError(RuntimeError):
@@ -67,7 +67,7 @@ def load(path: Path) -> tuple[FusionNetwork, Guidance]:
         network = NETWORKS[kind](**json.loads(about['config']))
         network.load_state_dict(_part(tensors, 'network.'))
         guidance = _guidance(_part(tensors, 'guidance.'), about['clip'])
-    except _WRONG as error:
+    except UNFIT as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f'{path}: does not hold what its metadata says ({reason})') \
             from error
@@ -79,7 +79,7 @@ def load_guidance(path: Path) -> tuple[Guidance, dict[str, torch.Tensor]]:
     tensors, clip_name = guidance_tensors(path)
     try:
         return _guidance(tensors, clip_name), tensors
-    except _WRONG as error:
+    except UNFIT as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f'{path}: does not hold what its metadata says ({reason})') \
             from error

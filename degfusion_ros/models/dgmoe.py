@@ -65,6 +65,8 @@ class DgMoe(RainyNetwork):
         self.config = {'widths': list(widths), 'plain': list(plain), 'decoder': list(decoder),
                        'deraining': list(deraining), 'rain': rain, 'steady': steady}
         self.multiple = FACTOR * 2 ** (len(widths) - 1)
+        if len(plain) < len(widths):
+            raise ValueError(f'plain {list(plain)}: give a number for each of {len(widths)} levels')
         if HALF * 2 ** (len(deraining) - 1) > self.multiple:
             raise ValueError(f'deraining {list(deraining)}: too many levels for widths '
                              f'{list(widths)}; give at most {len(widths) + 1}')

@@ -53,6 +53,21 @@ def test_two_processes_train_one_guidance(pair_root, tmp_path):
     assert load_file(tmp_path / 'out' / 'guidance.safetensors')
 
 
+@pytest.mark.parametrize('given, told', [
+    ({'weights': 'absent.safetensors'}, r'weights absent\.safetensors: cannot be loaded \(absent'),
+    ({'clip': 'ViT-B32', 'weights': 'a.pt'}, 'clip ViT-B32, .*no such CLIP; use degfusion-small')])
+def test_a_clip_that_is_not_there_is_named(pair_root, tmp_path, given, told):
+    with pytest.raises(TrainingError, match=told):
+        guidance_training.train(_config(1, **given), tmp_path / 'out', pair_root)
+
+
+def test_weights_that_cannot_be_read_are_named(pair_root, tmp_path):
+    (tmp_path / 'broken.safetensors').write_bytes(b'no tensors')
+    config = _config(1, weights=str(tmp_path / 'broken.safetensors'))
+    with pytest.raises(TrainingError, match=r'broken\.safetensors: cannot be loaded \('):
+        guidance_training.train(config, tmp_path / 'out', pair_root)
+
+
 @pytest.mark.parametrize('steps', ['pretrain_steps', 'lora_steps'])
 def test_what_would_move_a_held_vector_is_refused(pair_root, tmp_path, start, steps):
     config = _config(1, start_from=start, hold=True, **{steps: 1})

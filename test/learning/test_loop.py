@@ -70,6 +70,14 @@ def test_a_run_begun_anew_leaves_all_phases_alone_until_it_has_a_checkpoint(tmp_
     assert (later[0] / 'last.pt').exists() and _run(tmp_path / 'one', 2, resume=True) == [2]
 
 
+def test_a_run_that_kept_no_mean_can_go_on_with_one(tmp_path):
+    made = Loop(torch.nn.Linear(2, 1), tmp_path, lr=0.1, steps=1)
+    made.run(lambda step: {'total': made.model(torch.ones(1, 2)).sum()}, 'small')
+    loop = Loop(torch.nn.Linear(2, 1), tmp_path, lr=0.1, steps=2, ema=0.99)
+    assert loop.resume()
+    assert all(torch.equal(loop.averaged()[k], v) for k, v in made.averaged().items())
+
+
 def test_what_is_made_already_is_told_and_given_once_more(tmp_path, capsys):
     assert _run(tmp_path, 5) == [2, 4, 5]
     assert _run(tmp_path, 5, resume=True) == [5] and not capsys.readouterr().err

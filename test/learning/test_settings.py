@@ -34,6 +34,7 @@ def test_the_shipped_files_fit_their_stage_alone(file):
     ('fusion', {'start_form': None}, r'my.yaml: .*unknown: start_form\b'),
     ('guidance', {'nights': {'luminance': 3}}, r'my.yaml: nights: .*unknown: luminance\b'),
     ('guidance', {'read_out': {'steps': 3}}, r'my.yaml: read_out: .*missing: batch, lr'),
+    ('fusion', {'losses': {}}, 'my.yaml: losses: names none'),
     ('tg_ecnet', {'restoration': {}}, r'my.yaml: restoration: .*missing: frames, crops'),
 ])
 def test_a_wrong_setting_is_named(name, change, told):

@@ -51,6 +51,12 @@ def test_experts_are_those_of_the_other_network():
                for half in (0, block.hidden))
 
 
+def test_a_steady_network_is_refused():
+    network = DgMoe(WIDTHS, steady=True)
+    with pytest.raises(TrainingError, match='start_from: a TG-ECNet, from which no steady'):
+        upcycle(network, _networks()[1], _views())
+
+
 @torch.no_grad()
 def test_what_it_makes_resembles_the_other_networks_pictures():
     network, other = _networks()
