@@ -11,11 +11,14 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from degfusion_ros import bags
-from degfusion_ros.commands import demo_report, demo_summary
+from degfusion_ros.commands import demo_report, demo_summary, parameter_file
+from degfusion_ros.commands.demo_pairs import sync_of
 from degfusion_ros.drive import recording, schedule, weather
 from degfusion_ros.files import write_whole
+from degfusion_ros.node.parameters import TABLE
 
 ENOUGH = 0.95  # share of the pairs that has to be fused
+MADE = ('fused.mcap', 'summary.json', 'index.html', 'node.log')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,15 +46,20 @@ def run(args: argparse.Namespace) -> int:
     built_in = args.bag is None
     if not built_in:  # a wrong name is told before anything starts
         bags.image_topics(args.bag, args.visible_topic, args.thermal_topic)
-    if args.params_file is not None and not args.params_file.is_file():
-        raise FileNotFoundError(2, 'no such file', str(args.params_file))
+    parameters = {entry.name: entry.default for entry in TABLE}
+    if args.params_file is not None:
+        if not args.params_file.is_file():
+            raise FileNotFoundError(2, 'no such file', str(args.params_file))
+        parameters |= parameter_file.read(args.params_file, 'fusion_node', 'demo')
+    _spare(args.output, args.bag, args.params_file)
     _clear(args.output)
+    sync = sync_of(parameters)
     with Progress(TextColumn('{task.description}'), BarColumn(20), TaskProgressColumn(),
                   TimeElapsedColumn(), TextColumn('{task.fields[words]}'), console=console) as bar:
         bag = _drawn(bar) if built_in else args.bag
-        flight = _fly(args, bag, built_in, bar)
+        flight = _fly(args, bag, built_in, bar, sync.reference)
     plan = schedule.SCHEDULE if built_in else None
-    summary = demo_summary.summarise(flight, ENOUGH, plan)
+    summary = demo_summary.summarise(flight, ENOUGH, plan, sync)
     summary['bag'] = 'built-in drive' if built_in else str(args.bag)
     write_whole(args.output / 'summary.json', json.dumps(summary, indent=1) + '\n')
     demo_report.write(args.output / 'index.html', summary, flight.pictures)
@@ -71,13 +79,20 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def _spare(output: Path, *inputs: Path | None) -> None:
+    """Refuse an output folder where what is to be read would be replaced."""
+    for given in inputs:
+        if given is not None and given.resolve() in {(output / name).resolve() for name in MADE}:
+            raise bags.BagError(f'{given}: would be replaced by this demo; give another --output')
+
+
 def _clear(output: Path) -> None:
     """Make the output folder, without what an earlier demo wrote there."""
     output.mkdir(parents=True, exist_ok=True)
     (output / 'frames').mkdir(exist_ok=True)
     for picture in (output / 'frames').glob('[0-9][0-9][0-9][0-9][0-9].jpg'):
         picture.unlink()
-    for name in ('fused.mcap', 'summary.json', 'index.html', 'node.log'):
+    for name in MADE:
         (output / name).unlink(missing_ok=True)
 
 
@@ -87,7 +102,8 @@ def _drawn(bar: Progress) -> Path:
         task, completed=done, total=total, visible=True))
 
 
-def _fly(args: argparse.Namespace, bag: Path, built_in: bool, bar: Progress) -> object:
+def _fly(args: argparse.Namespace, bag: Path, built_in: bool, bar: Progress,
+         reference: str) -> object:
     from degfusion_ros.node import demo  # needs ROS 2: not before it is time to fly
     topics = bags.image_topics(bag, args.visible_topic, args.thermal_topic)
     parameters = {name: value for name, value in (
@@ -99,6 +115,7 @@ def _fly(args: argparse.Namespace, bag: Path, built_in: bool, bar: Progress) -> 
     task = bar.add_task('starting', words='', total=1.0)
     return demo.fly(
         bag, topics, args.output, parameters, rate=args.rate, parameter_file=args.params_file,
+        reference=reference,
         on_state=lambda words: bar.update(task, words=words),
         on_progress=lambda share, words: bar.update(
             task, description='driving', completed=share, words=words))
@@ -109,6 +126,7 @@ def _table(summary: dict) -> Table:
     drops = ', '.join(f'{cause}: {n}' for cause, n in summary['dropped'].items()) or 'none'
     latency, delta = summary['latency_ms'], summary['delta_t_ms']
     for row in (('pairs sent', summary['pairs_sent']), ('fused', summary['fused']),
+                ('fused beside, held or alone', summary['further_fused']),
                 ('dropped', drops), ('rate', f'{summary["rate_hz"]:.2f} Hz'),
                 ('latency', f'{latency["p50"]:.0f} ms, p99 {latency["p99"]:.0f} ms'),
                 ('Δt of pairs', f'{delta["mean"]:.1f} ms, at most {delta["max"]:.1f} ms'),

@@ -22,7 +22,7 @@ def severity_plot(summary: dict) -> tuple[str, dict[str, float]]:
     scale = {'width': WIDTH, 'left': LEFT, 'per_second': (WIDTH - LEFT - RIGHT) / seconds}
     rows, y = [], 26
     for modality in ('visible', 'thermal'):
-        names = list(judged[0].get(modality, {})) if judged else []
+        names = next((list(d[modality]) for d in judged if d.get(modality)), [])
         for name in names:
             rows.append(_row(summary, modality, name, y, scale))
             y += ROW + GAP
@@ -58,7 +58,8 @@ def _svg(height: float, inside: str) -> str:
 def _row(summary: dict, modality: str, name: str, y: float, scale: dict[str, float]) -> str:
     x = lambda t: LEFT + t * scale['per_second']  # noqa: E731
     base, tall = y + ROW - 7, ROW - 7
-    judged = [d for d in summary['degradation'] if modality in d]
+    # while its camera is lost there are no values
+    judged = [d for d in summary['degradation'] if name in d.get(modality, {})]
     area = ' '.join(f'{x(d["t"]):.1f},{base - tall * d[modality][name]:.1f}' for d in judged)
     colour = COLOURS[modality]
     parts = [f'<text x="{LEFT - 8}" y="{base - 6}" text-anchor="end">{modality} '

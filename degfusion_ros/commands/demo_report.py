@@ -113,6 +113,7 @@ def _tables(summary: dict) -> list[str]:
     node, latency, delta = summary['node'], summary['latency_ms'], summary['delta_t_ms']
     tables = [
         ('Pairs', {'sent': summary['pairs_sent'], 'fused': summary['fused'],
+                   'fused beside, held or alone': summary['further_fused'],
                    **{f'dropped: {cause}': n for cause, n in summary['dropped'].items()},
                    'rate of fused images': f'{summary["rate_hz"]:.2f} Hz',
                    'latency p50': f'{latency["p50"]:.0f} ms',

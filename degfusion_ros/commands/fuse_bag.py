@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import hashlib
 from itertools import islice
 from pathlib import Path
+import re
 import shutil
 import sys
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--thermal-topic', metavar='TOPIC', help='by default guessed by name')
     parser.add_argument('--outputs', nargs='+', choices=OUTPUTS, default=OUTPUTS,
                         help='images to add (default: all)')
-    parser.add_argument('--name', default='fusion_node', type=lambda text: text.strip('/'),
+    parser.add_argument('--name', default='fusion_node', type=_ros_name,
                         help='namespace of what is added (default: %(default)s)')
     parser.add_argument('--params', '--params-file', type=Path, metavar='FILE',
                         help="the node's parameter file; the options below override it")
@@ -54,6 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              '(default: %(default)s s)')
 
 
+def _ros_name(text: str) -> str:
+    name = text.strip('/')
+    if not re.fullmatch(r'[A-Za-z_]\w*(/[A-Za-z_]\w*)*', name, re.ASCII):
+        raise argparse.ArgumentTypeError(f'{text!r}: give a name of letters, digits and _, none '
+                                         'beginning with a digit; / between namespaces')
+    return name
+
+
 def _number(low: float, high: float) -> Callable[[str], float]:
     def number(text: str) -> float:
         if not low <= (value := float(text)) <= high:
@@ -71,6 +80,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.output.exists():
         raise bags.BagError(f'{args.output}: exists already; remove it or choose another name')
+    told = args.output.suffix
+    if args.storage and told in bags.SUFFIXES.values() and told != bags.SUFFIXES[args.storage]:
+        raise bags.BagError(f'{args.output}: a name ending in {told} is no '
+                            f'{args.storage}; leave --storage out or choose another name')
     recorded = bags.connections(args.input)
     visible, thermal = bags.image_topics(args.input, args.visible_topic, args.thermal_topic)
     began_ns, end_ns = bags.span_ns(args.input)

@@ -100,12 +100,13 @@ class Parts:
 
     def merge(self, declare: Callable[[bags.Writer], None]) -> None:
         """Make one bag of all segments, with the topics that `declare` adds, and clean up."""
-        with bags.Writer(self.folder / self.out.name, self._storage) as writer:
+        merged = self.folder / 'merged' / self.out.name    # apart: OUT may be named as ours are
+        with bags.Writer(merged, self._storage) as writer:
             declare(writer)
             for number in range(self.finished):
                 for message in bags.read(self._segment(number)):
                     writer.write(*message)
-        (self.folder / self.out.name).rename(self.out)
+        merged.rename(self.out)
         shutil.rmtree(self.folder)
 
     def _segment(self, number: int) -> Path:

@@ -3,7 +3,6 @@
 
 from collections.abc import Callable, Iterator
 import hashlib
-import inspect
 import multiprocessing
 import os
 from pathlib import Path
@@ -16,12 +15,13 @@ from degfusion_ros.drive.camera import FOCAL, HEIGHT, WIDTH
 from degfusion_ros.drive.scene import Frame, Scene
 from degfusion_ros.drive.schedule import duration, SCHEDULE, Segment
 from degfusion_ros.drive.weather import degrade
-from degfusion_ros.learning import degradations
+from degfusion_ros.learning import degradations, draws, rain, veiled_rain
 
 RATE_HZ = 10.0
 START_NS = 1_760_000_000_000_000_000
 THERMAL_LATE_NS = 4_000_000  # the thermal camera's clock is 4 ms behind
 JITTER_NS = 800_000
+WEATHER = degradations, draws, rain, veiled_rain     # what is drawn over the scene
 VISIBLE, THERMAL = 'visible/image_raw', 'thermal/image_raw'
 TOPICS = {VISIBLE: 'rgb8', THERMAL: 'mono16'}
 
@@ -78,8 +78,8 @@ def cached(on_frame: Callable[[int, int], None] | None = None) -> Path:
 
 def _digest() -> str:
     sources = sorted(Path(drive.__file__).parent.glob('*.py'))
-    text = b''.join(p.read_bytes() for p in sources) + inspect.getsource(degradations).encode()
-    return hashlib.sha256(text).hexdigest()[:12]
+    sources += [Path(module.__file__) for module in WEATHER]
+    return hashlib.sha256(b''.join(p.read_bytes() for p in sources)).hexdigest()[:12]
 
 
 def _frames(total: int, schedule: tuple[Segment, ...], workers: int | None) -> Iterator[Frame]:

@@ -39,12 +39,14 @@ class Flight:
 
 def fly(bag: Path, topics: tuple[str, str], output: Path, parameters: dict[str, object],
         on_state: Callable[[str], None], on_progress: Callable[[float, str], None],
-        rate: float = 1.0, parameter_file: Path | None = None) -> Flight:
+        rate: float = 1.0, parameter_file: Path | None = None,
+        reference: str = 'visible') -> Flight:
     """
     Play a bag through the node; writes output/fused.mcap, output/frames/ and output/node.log.
 
     topics: the bag's visible and thermal image topics. on_state: told what is going on before and
-    after. on_progress: told the share played and the counts so far. Raises DemoError, BagError.
+    after. on_progress: told the share played and the counts so far. reference: the stream whose
+    frames wait for partners. Raises DemoError, BagError.
     """
     isolate()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
@@ -66,7 +68,7 @@ def fly(bag: Path, topics: tuple[str, str], output: Path, parameters: dict[str, 
                 _take_off(player, recorder, process, on_state)
                 _play(bag, player, recorder, process, rate, on_progress)
                 on_state('waiting for the last pairs')
-                _drain(player, recorder, process)
+                _drain(player, recorder, process, reference)
             finally:
                 executor.shutdown()
                 spinner.join()
@@ -111,7 +113,7 @@ def _play(bag: Path, player: Player, recorder: Recorder, process: NodeProcess, r
     player.play(rate, told)
 
 
-def _drain(player: Player, recorder: Recorder, process: NodeProcess) -> None:
+def _drain(player: Player, recorder: Recorder, process: NodeProcess, reference: str) -> None:
     """Wait until two statuses in a row say that nothing is under way and all has come back."""
     before: dict[str, str] = {}
 
@@ -123,7 +125,7 @@ def _drain(player: Player, recorder: Recorder, process: NodeProcess) -> None:
         keys = [k for k in values if k.startswith(('received', 'dropped', 'fused', 'pairs'))]
         still = all(values.get(k) == before.get(k) for k in keys)
         idle = all(int(values.get(k, 0)) == 0 for k in
-                   ('in_progress', 'waiting.visible'))
+                   ('in_progress', f'waiting.{reference}'))
         before = values
         return still and idle and len(recorder.fused) >= int(values.get('fused', 0))
 

@@ -129,3 +129,15 @@ def test_wrong_topics_are_told_before_anything_starts(bag, tmp_path):
     assert done.returncode == 1
     assert '/visible/image_raw (sensor_msgs/msg/Image)' in done.stderr
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_demo_does_not_replace_what_it_is_to_play(bag, tmp_path):
+    earlier = tmp_path / 'fused.mcap'
+    with bags.Writer(earlier) as writer:
+        for message in bags.read(bag):
+            writer.write(*message)
+    content = earlier.read_bytes()
+    done = subprocess.run([*COMMAND, '--bag', earlier, '--output', tmp_path / 'x' / '..'], cwd=ROOT,
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and 'would be replaced by this demo' in done.stderr
+    assert earlier.read_bytes() == content

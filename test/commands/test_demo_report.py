@@ -10,6 +10,7 @@ import pytest
 from degfusion_ros.commands.demo_report import write
 
 EMPTY = {'passed': False, 'verdict': 'FAILED: nothing <came>', 'pairs_sent': 0, 'fused': 0,
+         'further_fused': 0,
          'dropped': {}, 'rate_hz': 0.0, 'latency_ms': {'p50': 0.0, 'p99': 0.0},
          'delta_t_ms': {'mean': 0.0, 'max': 0.0}, 'degradation': [], 'start_stamp_ns': 0,
          'latencies': [], 'node': {}, 'bag': 'a & b'}
@@ -75,6 +76,16 @@ def test_severities_are_drawn_to_scale(tmp_path):
     heights = [points[0][1] - points[1][1] for points in areas]  # fog 0.8, rain 0.1, stripe 0.3
     assert heights[0] == pytest.approx(8 * heights[1], abs=0.5)
     assert heights[2] == pytest.approx(3 * heights[1], abs=0.5)
+
+
+def test_a_camera_that_was_lost_has_no_severities_then(tmp_path):
+    lost = {**JUDGED, 'thermal': {}, 'thermal_labels': ['missing']}
+    for judged in ([JUDGED, {**lost, 't': 2.0}, {**JUDGED, 't': 3.0}],
+                   [{**lost, 't': 0.5}, JUDGED]):
+        text, parsed = page(tmp_path, {**FULL, 'degradation': judged}, PICTURES)
+        assert sum(tag == 'polygon' for tag, _ in parsed.tags) == 3 and 'thermal stripe' in text
+    _, parsed = page(tmp_path, {**FULL, 'degradation': [lost]}, PICTURES)
+    assert sum(tag == 'polygon' for tag, _ in parsed.tags) == 2
 
 
 def test_text_is_escaped_and_an_empty_flight_has_a_page(tmp_path):

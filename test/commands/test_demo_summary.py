@@ -1,28 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo's sums: every pair sent is fused or dropped with a cause."""
 
+from flown import flight, MS
 from hypothesis import given, strategies as st
 import pytest
 
-from degfusion_ros.commands.demo_summary import agreement, dropped, planned_pairs, summarise
+from degfusion_ros.commands.demo_pairs import Sync
+from degfusion_ros.commands.demo_summary import agreement, summarise
 from degfusion_ros.drive.recording import START_NS
 from degfusion_ros.drive.schedule import SCHEDULE
 from degfusion_ros.node.demo import Flight
 from degfusion_ros.node.recorder import Verdict
-
-MS = 1_000_000
-STEP = 100 * MS
-
-
-def flight(sent=10, fused=10, node=None, verdicts=(), thermal=None):
-    """Make a flight of pairs 4 ms apart, each 30 ms late, of which the first ones are fused."""
-    visible = {START_NS + i * STEP: i * STEP for i in range(sent)}
-    heat = {s + 4 * MS: t + 2 * MS for s, t in list(visible.items())[:thermal]}
-    back = {s: t + 32 * MS for s, t in list(visible.items())[:fused]}
-    counts = {'received.visible': sent, 'received.thermal': len(heat), 'fused': fused,
-              **(node or {})}
-    return Flight({'visible': visible, 'thermal': heat}, back, list(verdicts), [],
-                  {k: str(v) for k, v in counts.items()})
 
 
 def test_a_flight_without_losses():
@@ -41,22 +29,6 @@ def test_a_slow_node_fails_and_is_told_what_to_do():
     assert '--rate 0.32' in summary['verdict']
 
 
-@pytest.mark.parametrize('fused, node, causes', [
-    (7, {'dropped.visible.wrong_step': 3}, {'wrong_step': 3}),
-    (7, {'received.visible': 8, 'dropped.pairs.all_nan': 1},
-     {'lost_in_transport': 2, 'all_nan': 1}),
-    # Two thermal frames lost on the way leave two visible frames alone.
-    (8, {'received.thermal': 8, 'dropped.visible.no_partner': 2}, {'lost_in_transport': 2}),
-    (8, {'dropped.thermal.wrong_step': 2, 'dropped.visible.no_partner': 2},
-     {'thermal_wrong_step': 2}),
-    (8, {'dropped.visible.no_partner': 2, 'dropped.thermal.unused': 2}, {'no_partner': 2}),
-    (8, {'fused': 10}, {'lost_on_the_way_back': 2}),
-    (8, {'in_progress': 1, 'waiting.visible': 1}, {'still_waiting': 2}),
-    (6, {'dropped.pairs.busy': 1}, {'busy': 1, 'unaccounted': 3})])
-def test_causes(fused, node, causes):
-    assert dropped(flight(fused=fused, node=node), 10) == causes
-
-
 def test_frames_that_never_had_a_partner_are_no_lost_pairs():
     made = flight(sent=10, fused=6, thermal=6, node={'dropped.visible.no_partner': 4})
     summary = summarise(made, 0.95, None)
@@ -73,12 +45,49 @@ def test_pairs_sent_are_fused_or_dropped_whatever_the_node_says(fused, busy, alo
     assert summary['pairs_sent'] == summary['fused'] + sum(summary['dropped'].values())
 
 
-def test_planned_pairs_are_mutually_nearest():
-    assert planned_pairs([0, STEP], [4 * MS, STEP - 3 * MS]) == {0: 4 * MS, STEP: STEP - 3 * MS}
-    # A slow thermal stream: the visible frame nearest to each thermal one.
-    visible = [i * 33 * MS for i in range(30)]
-    assert planned_pairs(visible, [40 * MS, 160 * MS]) == {33 * MS: 40 * MS, 165 * MS: 160 * MS}
-    assert planned_pairs([0], [51 * MS]) == {} and planned_pairs([], [1]) == {}
+def made(visible, thermal, fused, node=None):
+    """Make a flight of stamps in ms; each frame comes at its stamp, a fused one 30 ms later."""
+    sent = {name: {s * MS: s * MS for s in stamps}
+            for name, stamps in (('visible', visible), ('thermal', thermal))}
+    counts = {'received.visible': len(visible), 'received.thermal': len(thermal),
+              'fused': len(fused), **(node or {})}
+    return Flight(sent, {s * MS: (s + 30) * MS for s in fused}, [], [],
+                  {k: str(v) for k, v in counts.items()})
+
+
+def test_frames_with_a_held_partner_are_no_pairs_of_the_bag():
+    visible, thermal = range(0, 3000, 33), range(0, 3000, 111)
+    summary = summarise(made(visible, thermal, visible), 0.95, None)
+    assert summary['verdict'].startswith('passed: 28 of 28 pairs fused (100.0 %)')
+    assert (summary['further_fused'], summary['dropped']) == (len(visible) - 28, {})
+    half = visible[::2]     # the others were dropped, of pairs and of held ones
+    lost = summarise(made(visible, thermal, half, {'dropped.pairs.busy': len(visible) - len(half)}),
+                     0.95, None)
+    assert not lost['passed'] and lost['fused'] < 28
+    assert lost['dropped'] == {'busy': 28 - lost['fused']}
+    assert lost['further_fused'] == len(half) - lost['fused']
+
+
+def test_frames_that_went_alone_are_no_pairs_of_the_bag():
+    visible = range(0, 3000, 100)
+    summary = summarise(made(visible, range(0, 1500, 100), visible), 0.95, None)
+    assert (summary['fused'], summary['further_fused'], summary['dropped']) == (15, 15, {})
+    assert summary['passed'] and summary['pairs_sent'] == 15
+
+
+@pytest.mark.parametrize('sync, period, later, delta_ms', [
+    (Sync('thermal'), 100, 4, 4.0), (Sync(max_dt_ns=100 * MS), 400, 80, 80.0),
+    (Sync(offsets_ns={'visible': 0, 'thermal': 1030 * MS}), 100, -1026, 4.0),
+    (Sync('thermal', offsets_ns={'visible': -1030 * MS, 'thermal': 0}), 100, -1026, 4.0)])
+def test_pairs_are_what_the_nodes_parameters_make_one(sync, period, later, delta_ms):
+    visible = range(2000, 6000, period)
+    thermal = [s + later for s in visible]
+    followed = visible if sync.reference == 'visible' else thermal
+    flight = made(visible, thermal, followed)
+    summary = summarise(flight, 0.95, None, sync)
+    assert summary['passed'] and summary['pairs_sent'] == summary['fused'] == len(visible)
+    assert summary['dropped'] == {} and summary['further_fused'] == 0
+    assert summary['delta_t_ms']['mean'] == delta_ms
 
 
 def test_an_empty_flight_fails_in_words():

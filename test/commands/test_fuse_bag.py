@@ -269,7 +269,9 @@ def test_never_alone_with_a_wait_of_zero(tmp_path, tiny_model, capsys):
 
 @pytest.mark.parametrize('words', [
     ['in'], ['in', 'out', '--max-dt', '-1'], ['in', 'out', '--smoothing', '1.5'],
-    ['in', 'out', '--outputs', 'mosaic'], ['in', 'out', '--storage', 'tape']])
+    ['in', 'out', '--outputs', 'mosaic'], ['in', 'out', '--storage', 'tape'],
+    ['in', 'out', '--name', '/'], ['in', 'out', '--name', 'my node'],
+    ['in', 'out', '--name', 'front//node'], ['in', 'out', '--name', '2nd']])
 def test_wrong_use_is_2(words, capsys):
     with pytest.raises(SystemExit) as ended:
         main(['fuse-bag', *words])
@@ -281,6 +283,8 @@ def test_a_bag_without_the_topics_is_refused_in_one_line(tmp_path, tiny_model, c
     assert fuse_bag(source, tmp_path / 'out', tiny_model, '--thermal-topic', '/flir') == 1
     told = capsys.readouterr().err
     assert '/flir' in told and THERMAL in told and told.count('\n') == 1
+    assert fuse_bag(source, tmp_path / 'o.mcap', tiny_model, '--storage', 'sqlite3') == 1
+    assert 'o.mcap: a name ending in .mcap is no sqlite3' in capsys.readouterr().err
     assert fuse_bag(tmp_path / 'gone', tmp_path / 'out', tiny_model) == 1
     assert 'no such bag' in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ['in']

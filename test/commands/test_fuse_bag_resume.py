@@ -109,12 +109,20 @@ def test_a_run_killed_while_merging_only_merges_again(tmp_path, tiny_model, monk
         assert fuse_bag(source, out, tiny_model) == 1
     assert not out.exists()
     # what a killed writer leaves: it had no time to clean up
-    (tmp_path / 'out.part/.out.1.part/out').mkdir(parents=True)
-    (tmp_path / 'out.part/out').mkdir()
+    (tmp_path / 'out.part/merged/.out.1.part/out').mkdir(parents=True)
+    (tmp_path / 'out.part/merged/out').mkdir()
     monkeypatch.setattr(Fuser, 'fuse', lambda *args: pytest.fail('fused again'))
     assert fuse_bag(source, out, tiny_model, '--resume') == 0
     assert len(on(out, f'{BASE}/fused/image')) == 6
     assert sorted(p.name for p in tmp_path.iterdir()) == ['in', 'out']
+
+
+@pytest.mark.parametrize('name', ['state', 'segments', 'lock'])
+def test_a_bag_may_be_named_as_a_runs_own_files_are(tmp_path, tiny_model, name):
+    source = write(tmp_path / 'in', pairs=pictures(1))
+    assert fuse_bag(source, tmp_path / name, tiny_model, '--outputs', 'fused') == 0
+    assert len(on(tmp_path / name, f'{BASE}/fused/image')) == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(['in', name])
 
 
 def test_what_is_there_is_never_overwritten(tmp_path, tiny_model, capsys):

@@ -10,7 +10,8 @@ from recorded_drive import BASE, fuse_bag, image, MS, on, pictures, stamp, START
 
 from degfusion_ros import bags
 from degfusion_ros.commands import fuse_bag_settings
-from degfusion_ros.commands.fuse_bag_settings import OPTIONS, SettingsError
+from degfusion_ros.commands.fuse_bag_settings import OPTIONS
+from degfusion_ros.commands.parameter_file import SettingsError
 from degfusion_ros.fuser import Fuser
 from degfusion_ros.imaging.registration import resized
 from degfusion_ros.imaging.thermal import ThermalScaler
@@ -55,6 +56,40 @@ def test_a_file_that_cannot_be_used_is_told_in_one_line(tmp_path, text, why):
     (tmp_path / 'mine.yaml').write_text(text)
     with pytest.raises(SettingsError, match=f'mine.yaml: .*{why}' if why != 'not YAML' else why):
         settings(tmp_path / 'mine.yaml')
+
+
+TWO = ('/**:\n  ros__parameters: {sync.hold_s: 1}\n'
+       '/front/fusion_node:\n  ros__parameters: {sync.wait_s: 0.2}\n'
+       '/rear/fusion_node:\n  ros__parameters: {sync.wait_s: 0.3}\n')
+
+
+@pytest.mark.parametrize('name, wait_s', [('front/fusion_node', 0.2), ('rear/fusion_node', 0.3),
+                                          ('left/fusion_node', 0.15)])
+def test_of_several_nodes_the_one_named_is_meant(tmp_path, name, wait_s):
+    (tmp_path / 'mine.yaml').write_text(TWO)
+    found = settings(tmp_path / 'mine.yaml', name=name)
+    assert (found['sync.wait_s'], found['sync.hold_s']) == (wait_s, 1.0)
+
+
+def test_of_several_nodes_none_is_guessed(tmp_path):
+    (tmp_path / 'mine.yaml').write_text(TWO)
+    with pytest.raises(SettingsError, match='nodes .*/front/fusion_node, /rear/fusion_node'):
+        settings(tmp_path / 'mine.yaml')
+
+
+@pytest.mark.parametrize('table, name, meant', [
+    ('/*/fusion_node', 'front/fusion_node', True), ('/**/fusion_node', 'a/b/fusion_node', True),
+    ('/*/fusion_node', 'a/b/fusion_node', False), ('/front/**', 'front/fusion_node', True),
+    ('/rear/**', 'front/fusion_node', False), ('/front/*', 'front/fusion_node', True),
+    ('fusion_node', 'front/fusion_node', False),
+    ('/front/fusion.node', 'front/fusion_node', False)])
+def test_wildcards_are_those_of_ros(tmp_path, table, name, meant):
+    (tmp_path / 'mine.yaml').write_text(f'{table}:\n  ros__parameters: {{sync.wait_s: 0.2}}\n')
+    if meant:
+        assert settings(tmp_path / 'mine.yaml', name=name)['sync.wait_s'] == 0.2
+        return
+    with pytest.raises(SettingsError, match=f'has no parameters of {name}'):
+        settings(tmp_path / 'mine.yaml', name=name)
 
 
 def test_a_bag_is_fused_as_the_file_says(tmp_path, tiny_model, capsys):

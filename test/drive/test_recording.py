@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The drive as a bag: topics, stamps, pictures, and a cache that knows when it is stale."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -61,6 +64,14 @@ def test_several_processes_draw_the_same(bag, tmp_path):
     recording.write_bag(tmp_path / 'two.mcap', SHORT, workers=2)
     pairs = zip(bags.read(bag), bags.read(tmp_path / 'two.mcap'), strict=True)
     assert all(one == other for one, other in pairs)
+
+
+def test_all_that_the_weather_is_drawn_by_tells_one_drive_from_another():
+    told = {module.__name__ for module in recording.WEATHER}
+    for module in recording.WEATHER:
+        tree = ast.parse(Path(module.__file__).read_text())
+        assert {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+                and node.module.startswith('degfusion_ros.')} <= told
 
 
 def test_the_cache_is_drawn_once_and_drawn_anew_when_the_code_changes(tmp_path, monkeypatch):
