@@ -112,9 +112,11 @@ class Cameras:
 
     def alone(self, name: str, now_ns: int) -> bool:
         """Tell whether a stream goes on alone."""
+        # what message_filters may match yet is not let go while the other camera sends
+        goes_on = (name == self._settings['sync.reference']
+                   and self._settings['sync.policy'] == 'nearest')
         return self.presence.alone(name, now_ns) and (
-            name == self._settings['sync.reference']
-            or self.presence.silent(other_of(name), now_ns))
+            goes_on or self.presence.silent(other_of(name), now_ns))
 
     def clock_trouble(self) -> str:
         """Return in words, with the remedy, that the clocks are apart or part; '' if not."""

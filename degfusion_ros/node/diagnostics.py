@@ -40,6 +40,8 @@ def active_state(
         return DiagnosticStatus.OK, 'paused'
     if running.pipeline.warming:
         return DiagnosticStatus.OK, 'warming up for a new frame size'
+    if _resuming(inputs):
+        return DiagnosticStatus.OK, 'resuming'
     now, cameras = time.monotonic_ns(), inputs.cameras
     troubles = {name: cameras.trouble(name, now) for name in STREAMS}
     words = {name: f'{name} {what}: {inputs.topics[name]} '
@@ -56,7 +58,8 @@ def active_state(
         return DiagnosticStatus.WARN, f'waiting for {told}'
     clocks = cameras.clock_trouble()
     unpaired_ns = cameras.presence.unpaired_ns(now)
-    if unpaired_ns is None or unpaired_ns > UNPAIRED_S * NS:
+    slower = min(health.rates[name].hz() for name in STREAMS)
+    if unpaired_ns is None or unpaired_ns > _patience_s(slower) * NS:
         goes_on = [held for name in STREAMS if (held := _on_held(health, name))]
         goes_on += [f'degraded, {name} alone' for name in STREAMS if cameras.alone(name, now)]
         return DiagnosticStatus.WARN, (
@@ -116,7 +119,12 @@ def _stalled(health: Health) -> bool:
     if _unheard(health):
         return False
     age_s, hz = health.rates['fused'].age_s(), health.rates['fused'].hz()
-    return age_s is None or age_s > max(UNPAIRED_S, 3 / hz if hz else 0)
+    return age_s is None or age_s > _patience_s(hz)
+
+
+def _patience_s(hz: float) -> float:
+    """Return after how long what comes at a rate is late, three periods of a slow camera."""
+    return max(UNPAIRED_S, 3 / hz if hz else 0)
 
 
 def _on_held(health: Health, lost: str) -> str:
@@ -134,20 +142,31 @@ def gist(level: bytes, state: str, mode: str) -> tuple[bytes, str, str]:
 
 def lost_streams(inputs: Inputs, health: Health) -> set[str]:
     """Return whose camera is lost, where no frame passes any more by which the worker knows."""
-    if inputs.paused or not _stalled(health):
+    if inputs.paused or _resuming(inputs) or not _stalled(health):
         return set()
     now = time.monotonic_ns()
     return {name for name in STREAMS if inputs.cameras.trouble(name, now)[0]}
 
 
-def degraded_mode(cameras: Cameras, now_ns: int) -> str:
+def degraded_mode(inputs: Inputs) -> str:
     """Return whose camera is lost and how, 'none' in normal operation."""
+    if inputs.paused or _resuming(inputs):
+        return 'none'
+    cameras, now_ns = inputs.cameras, time.monotonic_ns()
     found = [f'{name} {what}' for name in STREAMS
              if (what := cameras.trouble(name, now_ns)[0])]
     if not found:
         found = [f'{other_of(name)} out of time' for name in STREAMS
                  if cameras.alone(name, now_ns)]
     return ', '.join(found) or 'none'
+
+
+def _resuming(inputs: Inputs) -> bool:
+    """Tell whether a pause, in which nobody looks who comes, ended too lately to miss a camera."""
+    if inputs.resumed_ns is None:
+        return False
+    grace_ns = max(UNPAIRED_S * NS, inputs.cameras.presence.lost_after_ns)
+    return time.monotonic_ns() - inputs.resumed_ns < grace_ns
 
 
 def _nothing_comes(cameras: Cameras, now_ns: int) -> bytes:
@@ -173,7 +192,7 @@ def values(inputs: Inputs, health: Health) -> dict[str, object]:
     put = counts['pairs'] + sum(counts[f'single.{name}'] for name in STREAMS)
     counts['in_progress'] = put - counts['fused'] - counts['unheard'] - lost
     now = time.monotonic_ns()
-    found = {'degraded_mode': degraded_mode(inputs.cameras, now), **inputs.cameras.values(now)}
+    found = {'degraded_mode': degraded_mode(inputs), **inputs.cameras.values(now)}
     found |= {
         f'rate_{"out" if name == "fused" else "in"}.{name}_hz': f'{rate.hz():.2f}'
         for name, rate in health.rates.items()}

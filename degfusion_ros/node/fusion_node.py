@@ -9,7 +9,6 @@ looks at the newest pair a few times a second. Publishing is safe from any of th
 import gc
 import signal
 import sys
-import time
 import traceback
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -220,8 +219,7 @@ class FusionNode(LifecycleNode):
         return diagnostics.active_state(self, self._inputs, self._health, self._running)
 
     def _gist(self, level: bytes, state: str) -> tuple:
-        return diagnostics.gist(
-            level, state, diagnostics.degraded_mode(self._inputs.cameras, time.monotonic_ns()))
+        return diagnostics.gist(level, state, diagnostics.degraded_mode(self._inputs))
 
     def _publish_diagnostics(self) -> None:
         if not self.context.ok():  # told to end while loading

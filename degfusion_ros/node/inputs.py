@@ -64,6 +64,7 @@ class Inputs:
         self.infos = infos
         self.topics = {name: self._topic(name) for name in STREAMS}
         self.paused = False
+        self.resumed_ns: int | None = None  # when the last pause ended
         self._unsubscribe: list[Callable[[], None]] = []
         self._latched: set[str] = set()  # streams whose camera_info is subscribed to as latched
 
@@ -97,6 +98,8 @@ class Inputs:
 
     def pause(self, paused: bool) -> None:
         """Let frames through or count them as dropped by 'paused'."""
+        if self.paused and not paused:
+            self.resumed_ns = time.monotonic_ns()
         self.paused = paused
         if paused:
             self.matching.reset()

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Slowness, pauses, jumps, errors and changes, in this process over real DDS."""
 
+import time
+
 from diagnostic_msgs.msg import DiagnosticArray
-from flow import accounted, FUSED, pixels, send, stamps
+from flow import accounted, FUSED, pixels, Scene, send, stamps
 import numpy as np
 from rclpy.parameter import Parameter
 from rig import diagnosed, EchoFuser, frame, PERIOD, S, wait_for
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool
+
+from degfusion_ros.node import diagnostics
 
 
 def test_a_slow_fuser_gets_the_newest_pairs_and_the_others_are_counted(start, peer):
@@ -39,6 +43,43 @@ def test_pausing_counts_frames_and_resuming_fuses_again(start, peer):
     send(peer, fused, 3, 4)
     values = wait_for(lambda: (v := diagnosed(reports))['fused'] == '3' and v, 'a report')
     assert accounted(values)['dropped.visible.paused'] == 1
+
+
+def test_after_a_pause_no_camera_is_missed_before_it_can_have_come(start, peer):
+    scene = Scene(start, peer)
+    peer.call(SetBool, 'fusion_node/enable', SetBool.Request(data=False))
+    end = time.monotonic() + 1.7  # longer than nothing may be fused
+    scene.cameras.run(lambda: time.monotonic() > end, 'the pause to end')  # both never stop
+    before = len(scene.reports)
+    peer.call(SetBool, 'fusion_node/enable', SetBool.Request(data=True))
+    report = wait_for(lambda: [
+        told for n in range(before, len(scene.reports))
+        if (told := diagnosed(scene.reports[n:n + 1])).get('message', 'paused') != 'paused'],
+        'the first report')[0]
+    assert (report['message'], report['level']) == ('resuming', b'\x00'), report
+    assert report['degraded_mode'] == 'none'
+    assert not [told for name in scene.labels for told in scene.labelled(name) if told == 'missing']
+    wait_for(lambda: scene.told('waiting for both cameras'), 'they are missed after all')
+    wait_for(lambda: scene.labelled('visible')[-1] == 'missing', 'the label')
+    scene.cameras.run(lambda: scene.told('running'), 'both are back')
+    scene.accounted()
+
+
+def test_of_slow_cameras_no_pair_is_missed_from_one_to_the_next(start, peer, monkeypatch):
+    monkeypatch.setattr(diagnostics, 'UNPAIRED_S', 0.05)  # to a camera at 3 Hz as 1.5 s to 0.1 Hz
+    start(EchoFuser(), {'sync.lost_after_s': 5.0})
+    fused, reports = peer.listen(FUSED, Image), peer.listen('/diagnostics', DiagnosticArray)
+
+    def pairs(first, last):
+        for number in range(first, last + 1):
+            send(peer, fused, number, number)
+            time.sleep(0.3)
+    pairs(1, 4)
+    before = len(reports)
+    pairs(5, 7)
+    wait_for(lambda: len(reports) > before, 'a report')
+    told = [diagnosed([report])['message'] for report in reports[before:]]
+    assert not [message for message in told if 'no two frames' in message]
 
 
 def test_a_late_partner_is_waited_for_and_a_lonely_frame_let_go(start, peer):

@@ -5,6 +5,8 @@ import pytest
 from rig import frame, PERIOD
 from test_frames import Given
 
+from degfusion_ros.node.cameras import Cameras
+from degfusion_ros.node.health import Health
 from degfusion_ros.node.matching import Frame, Synchronised
 from degfusion_ros.stream.presence import Presence
 
@@ -53,3 +55,20 @@ def test_a_clock_that_is_behind_pairs_once_its_offset_is_set(reference, visible_
     assert pair[:2] == frames  # as they came: the output has the camera's own stamp
     assert pair.stamp_ns == (10 * PERIOD if reference == 'visible' else 10 * PERIOD - 570 * MS)
     assert matching.counts()['dropped.visible.unmatched'] == 0
+
+
+@pytest.mark.parametrize('reference', ['visible', 'thermal'])
+def test_a_camera_is_said_to_go_on_alone_only_where_its_frames_are_let_go(reference):
+    settings, made = Given(sync__policy='exact', sync__reference=reference), []
+    cameras = Cameras(settings, Health(logger=None))
+    matching = Synchronised(Filters, settings, cameras.presence, made.append)
+
+    def send(names, ticks):
+        for now in (20 * MS * tick for tick in ticks):
+            for name, later in names.items():
+                matching.add(name, Frame(frame(stamp=PERIOD + now + later), now + later))
+
+    send({'visible': 0, 'thermal': 5 * MS}, range(100))  # stamps that never match
+    assert not made and not any(cameras.alone(name, 2000 * MS) for name in ('visible', 'thermal'))
+    send({reference: 0}, range(100, 130))
+    assert made and cameras.alone(reference, 2600 * MS)
