@@ -13,6 +13,7 @@ MIN_SPAN_KELVIN = 0.3  # least span of temperatures, in kelvin or Celsius alike
 BODY = (10, 30, 50, 70, 90)  # percentiles that all move alike when the sensor's offset steps
 STEPS = 0.04, 1e4  # of the window: smaller offsets are left to the smoothing, larger are none
 ALIKE = 0.25  # of the offset: how far the percentiles' moves may differ from it
+NARROWEST = 1e-6  # a fixed window must be wider
 ABSURD = 1e30  # no temperature; also keeps float32 arithmetic finite
 
 
@@ -37,7 +38,7 @@ class ThermalScaler:
                  percentile: tuple[float, float] = (1.0, 99.0), smoothing: float = 0.9,
                  crop_top: int = 0, crop_bottom: int = 0, invert: bool = False,
                  sensor_bits: int = 0):
-        if window is not None and not (-ABSURD < window[0] < window[1] - 1e-6 < ABSURD):
+        if window is not None and not (-ABSURD < window[0] < window[1] - NARROWEST < ABSURD):
             raise ValueError(f'window is {window}: it must be (low, high) with low < high')
         if not 0 <= percentile[0] < percentile[1] <= 100:
             raise ValueError(f'percentile is {percentile}: it must hold 0 <= low < high <= 100')

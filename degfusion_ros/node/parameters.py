@@ -9,8 +9,12 @@ import re
 from typing import NamedTuple
 
 from degfusion_ros.imaging.encodings import THERMAL_ENCODINGS, VISIBLE_ENCODINGS
+from degfusion_ros.imaging.errors import MAX_SIDE
+from degfusion_ros.imaging.registration import SMALLEST_SIDE
+from degfusion_ros.imaging.thermal import NARROWEST
 
-SIZE = r'[1-9]\d*x[1-9]\d*'  # WIDTHxHEIGHT
+SIZE = r'[1-9]\d{0,5}x[1-9]\d{0,5}'  # WIDTHxHEIGHT
+SIDES = SMALLEST_SIDE, MAX_SIDE
 
 START = 'fixed once the node runs'
 CONFIGURE = 'taken at configure'
@@ -18,7 +22,11 @@ ANY = 'any time'
 
 
 class Entry(NamedTuple):
-    """One parameter: a list of two numbers is a low and a high end."""
+    """
+    One parameter: a list of two numbers is a low and a high end.
+
+    `range` is of the number, of both ends, or of every number in a text of the `pattern`.
+    """
 
     name: str
     default: bool | int | float | str | list
@@ -29,6 +37,7 @@ class Entry(NamedTuple):
     pattern: str = ''  # a regular expression for what may stand instead of a choice
     change: str = CONFIGURE
     apart: bool = False  # low and high must differ
+    narrowest: float = 0.0  # low and high are further apart, unless they are the same
 
     def allowed(self) -> str:
         """Return in words what the parameter may be."""
@@ -37,12 +46,15 @@ class Entry(NamedTuple):
             return 'true or false'
         if isinstance(self.default, list):
             order = '<' if self.apart else '<='
-            return f'[low, high] with {self.range[0]} <= low {order} high <= {self.range[1]}{unit}'
-        if self.range:
+            width = f', the same or more than {self.narrowest} apart' if self.narrowest else ''
+            return (f'[low, high] with {self.range[0]} <= low {order} high <= {self.range[1]}'
+                    f'{unit}{width}')
+        if self.range and not self.pattern:
             kind = 'an integer' if isinstance(self.default, int) else 'a number'
             return f'{kind} from {self.range[0]} to {self.range[1]}{unit}'
         words = list(self.choices) + ([self.unit] if self.pattern else [])
-        return 'one of ' + ', '.join(words) if words else 'a text'
+        sides = f' from {self.range[0]} to {self.range[1]} a side' if self.range else ''
+        return 'one of ' + ', '.join(words) + sides if words else 'a text'
 
     def cast(self, value: object) -> object:
         """Return whole numbers as floats where the parameter is one: 2 is as good as 2.0."""
@@ -62,13 +74,17 @@ class Entry(NamedTuple):
             low, high = self.range
             return (len(value) == 2 and all(isinstance(v, float) for v in value)
                     and low <= value[0] <= value[1] <= high
-                    and not (self.apart and value[0] == value[1]))
+                    and not (self.apart and value[0] == value[1])
+                    and (value[0] == value[1] or value[0] < value[1] - self.narrowest))
+        if self.pattern:
+            return value in self.choices or self._fits(value)
         if self.range:
             return self.range[0] <= value <= self.range[1]
-        if self.choices or self.pattern:
-            return value in self.choices or bool(
-                self.pattern and re.fullmatch(self.pattern, value))
-        return True
+        return not self.choices or value in self.choices
+
+    def _fits(self, value: str) -> bool:
+        return bool(re.fullmatch(self.pattern, value)) and (not self.range or all(
+            self.range[0] <= int(number) <= self.range[1] for number in re.findall(r'\d+', value)))
 
 
 def _is_number(value: object) -> bool:
@@ -97,7 +113,7 @@ TABLE = (
           choices=('cpu', 'cuda', 'tensorrt')),
     Entry('model.warm_up_size', '640x512',
           'Frame size to warm up for at configure; first: the size of the first pair, then.',
-          choices=('first',), pattern=SIZE, unit='WIDTHxHEIGHT'),
+          SIDES, 'WIDTHxHEIGHT', choices=('first',), pattern=SIZE),
 
     Entry('sync.policy', 'nearest',
           "nearest: the nearest stamp after a bounded wait; the others are message_filters'.",
@@ -150,7 +166,7 @@ TABLE = (
     Entry('thermal.window', [0.0, 0.0],
           'Raw values (counts, kelvin or Celsius) that become black and white; '
           'twice the same: by percentile, 8 bit as it is.',
-          (-1e6, 1e6), change=ANY),
+          (-1e6, 1e6), change=ANY, narrowest=NARROWEST),
     Entry('thermal.percentile', [1.0, 99.0],
           'Percentiles that become black and white, of 16 bit and float frames.',
           (0.0, 100.0), '%', change=ANY, apart=True),
@@ -173,7 +189,7 @@ TABLE = (
           (0.0, 0.5), 'of the width', change=ANY),
 
     Entry('output.size', 'visible', 'Size of the fused image.',
-          choices=('visible', 'thermal'), pattern=SIZE, unit='WIDTHxHEIGHT'),
+          SIDES, 'WIDTHxHEIGHT', choices=('visible', 'thermal'), pattern=SIZE),
     Entry('output.mosaic_rate_hz', 2.0,
           'How often the mosaic is made while somebody looks; it needs both restored pictures.',
           (0.1, 100.0), 'Hz', change=ANY),

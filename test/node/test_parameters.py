@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from degfusion_ros.imaging.thermal import scaler
 from degfusion_ros.node.parameters import TABLE, to_yaml
 
 FILE = Path(__file__).parents[2] / 'config' / 'fusion.yaml'
@@ -36,7 +37,9 @@ def test_every_default_is_accepted_and_explained(entry):
 
 @pytest.mark.parametrize('name, value, taken', [
     ('degradation.rate_hz', 3, 3.0), ('thermal.percentile', [2, 98.5], [2.0, 98.5]),
-    ('output.size', '320x240', '320x240'), ('model.device', 'cuda:1', 'cuda:1')])
+    ('output.size', '320x240', '320x240'), ('output.size', '32x16384', '32x16384'),
+    ('thermal.window', [7, 7], [7.0, 7.0]), ('thermal.window', [0.0, 1.1e-6], [0.0, 1.1e-6]),
+    ('model.device', 'cuda:1', 'cuda:1')])
 def test_right_values(name, value, taken):
     accepted = ENTRIES[name].accept(value)
     assert accepted == taken and type(accepted) is type(ENTRIES[name].default)
@@ -54,8 +57,20 @@ def test_right_values(name, value, taken):
     ('thermal.percentile', [5.0, 5.0], '0.0 <= low < high <= 100.0 %'),
     ('thermal.invert', 1, 'true or false'),
     ('sync.policy', 'latest', 'one of nearest, exact, approximate'),
-    ('output.size', '0x480', 'one of visible, thermal, WIDTHxHEIGHT')])
+    ('thermal.window', [0.0, 1e-6], '1000000.0, the same or more than 1e-06 apart'),
+    ('thermal.window', [1e6, 1e6 - 1], '-1000000.0 <= low <= high <= 1000000.0'),
+    ('model.warm_up_size', '8x8', 'one of first, WIDTHxHEIGHT from 32 to 16384 a side'),
+    ('output.size', '0x480', 'one of visible, thermal, WIDTHxHEIGHT'),
+    *(('output.size', size, 'one of visible, thermal, WIDTHxHEIGHT from 32 to 16384 a side')
+      for size in ('8x8', '31x640', '640x31', '16385x64', '100000x100000',
+                   '64x' + '9' * 5000))])
 def test_wrong_values_are_refused_with_what_is_allowed(name, value, allowed):
     with pytest.raises(ValueError) as error:
         ENTRIES[name].accept(value)
     assert str(error.value).startswith(f'{name} must be ') and allowed in str(error.value)
+
+
+def test_a_window_that_is_taken_is_one_that_thermal_frames_can_be_scaled_by():
+    entry = ENTRIES['thermal.window']
+    for window in ([0.0, 1.1e-6], [-1e6, -1e6 + 1.1e-6], [1e6 - 1.1e-6, 1e6], [5.0, 5.0]):
+        scaler(tuple(entry.accept(window)), (1.0, 99.0), 0.9, 0, 0, False, 0)

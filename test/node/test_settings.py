@@ -25,8 +25,9 @@ def put(node, name, value):
 
 
 def test_given_values_hold_and_whole_numbers_do_for_floats(make):
-    node, settings = make(degradation__rate_hz=5, thermal__window=[100, 2000], output__size='8x9')
-    assert settings['degradation.rate_hz'] == 5.0 and settings['output.size'] == '8x9'
+    node, settings = make(degradation__rate_hz=5, thermal__window=[100, 2000],
+                          output__size='80x90')
+    assert settings['degradation.rate_hz'] == 5.0 and settings['output.size'] == '80x90'
     assert settings.group('thermal')[0] == (100.0, 2000.0)
     assert settings['sync.max_dt_s'] == 0.05
     settings.check()
@@ -48,6 +49,10 @@ def test_wrong_values_at_run_time_are_refused_with_their_range(make):
     assert not told.successful and '0.0' in told.reason and '30.0' in told.reason
     told = put(node, 'thermal.percentile', [9, 8])
     assert not told.successful and '0.0 <= low < high <= 100.0 %' in told.reason
+    told = put(node, 'thermal.window', [0.0, 1e-6])
+    assert not told.successful and 'the same or more than 1e-06 apart' in told.reason
+    told = put(node, 'output.size', '100000x100000')
+    assert not told.successful and 'WIDTHxHEIGHT from 32 to 16384 a side' in told.reason
     told = put(node, 'sync.policy', 'latest')
     assert not told.successful and 'nearest, exact, approximate' in told.reason
     assert settings['degradation.rate_hz'] == 2.0 and settings['sync.policy'] == 'nearest'
