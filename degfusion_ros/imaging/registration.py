@@ -33,6 +33,7 @@ class Registration:
         self.covered = 1.0  # share of the output that the thermal camera sees
         self.seen: np.ndarray | None = None  # that part of the last output as 1, uint8 HxW
         self._made_for: tuple | None = None
+        self._missed: tuple[tuple, str] | None = None  # the sizes for which it does, why
         if geometry is not None and geometry.thermal_size and geometry.visible_size:
             self._prepare(geometry.thermal_size, geometry.visible_size, geometry.visible_size)
 
@@ -77,8 +78,11 @@ class Registration:
 
     def _prepare(self, thermal, visible, output) -> None:
         """Make the maps for these sizes (width, height) unless they are there."""
-        if self._made_for == (thermal, visible, output):
+        sizes = thermal, visible, output
+        if self._made_for == sizes:
             return
+        if self._missed is not None and self._missed[0] == sizes:  # as long to find out as a map
+            raise FrameError('registration_misses', self._missed[1])
         _check_shape('thermal', self.geometry.thermal_size, thermal)
         _check_shape('visible', self.geometry.visible_size, visible)
         grid = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float64) for n in output)), axis=-1)
@@ -89,9 +93,10 @@ class Registration:
         seen = ((found >= -0.5) & (found <= edge + 0.5)).all(axis=1)  # False for NaN
         self.covered = float(seen.mean())
         if self.covered < LEAST_COVERED:
-            raise FrameError('registration_misses', f'registration puts {self.covered:.1%} of a '
-                             f'{visible[0]}x{visible[1]} image into the thermal one: calibrate '
-                             'again')
+            self._missed = sizes, (
+                f'registration puts {self.covered:.1%} of a {visible[0]}x{visible[1]} image into '
+                'the thermal one: calibrate again')
+            raise FrameError('registration_misses', self._missed[1])
         found = np.clip(np.nan_to_num(found), 0, edge).astype(np.float32)
         # Fixed-point maps: a third of the time, steps of 1/32 pixel.
         self._maps = cv2.convertMaps(found.reshape(output[1], output[0], 2), None, cv2.CV_16SC2)
@@ -99,7 +104,7 @@ class Registration:
         away = cv2.distanceTransform(1 - self.seen, cv2.DIST_L2, 3).ravel()
         self._unseen = np.flatnonzero(~seen)
         self._repeated_share = np.exp(-away[self._unseen] / (FADE * output[0]))
-        self._made_for = thermal, visible, output
+        self._made_for = sizes
 
 
 def on_one_grid(registration: Registration, visible: np.ndarray, thermal: np.ndarray,

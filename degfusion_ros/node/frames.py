@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages into the pictures the fuser takes: checked at the door, decoded by the worker."""
 
+from collections.abc import Callable
+
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -51,24 +53,39 @@ class Decoder:
         self._settings, self._registration = settings, registration
         self._bridge, self.bridge_says = compatibility.load_bridge()
         self._scaler, self._scaled_by = None, None
-        self._last: tuple[object, np.ndarray] | None = None  # a thermal frame may be held
+        # Of each stream the last frame, what it was read by, and its picture: it may be held.
+        self._last: dict[str, tuple[object, str, np.ndarray]] = {}
         self._aligned: tuple[np.ndarray, tuple, np.ndarray] | None = None
         self._forget = False  # at the next frame
 
     def visible(self, message: object) -> np.ndarray:
-        """Return the frame as uint8 HxWx3 RGB; raises FrameError."""
+        """Return the frame as uint8 HxWx3 RGB, to be read only; raises FrameError."""
+        return self._once('visible', message, self._visible)
+
+    def thermal(self, message: object) -> np.ndarray:
+        """Return the frame as float32 HxW, 0 black to 1 white, read only too; raises FrameError."""
+        return self._once('thermal', message, self._thermal)
+
+    def _once(self, stream: str, message: object, decode: Callable) -> np.ndarray:
+        """Decode, but for the frame that was the last: once, for the window's smoothing too."""
+        if self._forget:
+            self._forget = False
+            self._last.clear()
+            self._scaled_by, self._aligned = None, None
+        override = self._settings[f'input.{stream}.encoding']
+        last, read_by, picture = self._last.get(stream, (None, '', None))
+        if last is not message or read_by != override:
+            picture = decode(message)
+            self._last[stream] = message, override, picture
+        return picture
+
+    def _visible(self, message: object) -> np.ndarray:
         if not isinstance(message, Image):
             return encodings.to_visible(*self._decompressed('visible', message))
         encoding = encoding_of('visible', message, self._settings)
         return compatibility.to_visible(message, encoding, self._bridge)
 
-    def thermal(self, message: object) -> np.ndarray:
-        """Return the frame as float32 HxW in 0..1, black to white; raises FrameError."""
-        if self._forget:
-            self._forget = False
-            self._scaled_by, self._last, self._aligned = None, None, None
-        if self._last is not None and self._last[0] is message:
-            return self._last[1]  # once is enough, for the window's smoothing too
+    def _thermal(self, message: object) -> np.ndarray:
         if isinstance(message, Image):
             encoding = encoding_of('thermal', message, self._settings)
             array = encodings.decode(
@@ -76,9 +93,7 @@ class Decoder:
                 message.is_bigendian)
         else:
             array, encoding = self._decompressed('thermal', message)
-        scaled = self._thermal_scaler()(encodings.to_thermal(array, encoding))
-        self._last = (message, scaled)
-        return scaled
+        return self._thermal_scaler()(encodings.to_thermal(array, encoding))
 
     def align(self, visible: np.ndarray, thermal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both pictures on the visible's pixel grid, at the output's size."""

@@ -54,6 +54,7 @@ class Pipeline:
         self._stand_in = StandIn()
         self.warming = False
         self._last_mosaic_ns = self._last_stand_in_ns = 0
+        self._gone_alone: dict[str, object] = {}  # the last message of each stream that did
 
     def __call__(self, pair: Pair | Single) -> None:
         """Decode, align, fuse and publish; a frame that cannot be used is counted."""
@@ -113,9 +114,11 @@ class Pipeline:
             except FrameError as error:  # they do not fit together
                 errors['pairs'] = error
                 del pictures[other_of(self._settings['sync.reference'])]
+        # a held one may come again with every frame of the other: its stamp goes out once
+        again = any(self._gone_alone.get(name) is frames[name].message for name in pictures)
         for what, error in errors.items():
             after_s = self._settings['sync.lost_after_s']
-            if not pictures or not self._health.given_up(what, after_s):
+            if not pictures or again or not self._health.given_up(what, after_s):
                 self._health.refuse('pairs', what, error)
                 return None
             self._health.unusable(what, error)
@@ -139,6 +142,7 @@ class Pipeline:
                     self._infos.get('visible'), held)
 
     def _alone(self, stream: str, picture: np.ndarray, frame: Frame) -> Shot:
+        self._gone_alone[stream] = frame.message
         lost, info = other_of(stream), self._infos.get(stream)
         header = shifted(frame.header, to_reference_ns(self._settings, stream))
         if stream == 'thermal' and info is not None:

@@ -119,6 +119,23 @@ def test_a_registration_that_misses_is_refused(tmp_path):
     assert caught.value.cause == 'registration_misses'
 
 
+def test_that_it_misses_is_found_out_once_for_a_size():
+    class Counted(Plane):
+        calls = 0
+
+        def to_thermal(self, points):
+            Counted.calls += 1
+            return super().to_thermal(points)
+    registration = Registration(Counted(np.array([[1.0, 0, 700], [0, 1, 0], [0, 0, 1]])))
+    thermal, told = np.zeros((240, 320), np.uint8), []
+    for size in [(480, 640)] * 3 + [(240, 320), (480, 640)]:
+        with pytest.raises(FrameError, match='0.0%.*calibrate again') as caught:
+            registration(thermal, size)
+        told.append(f'{size[1]}x{size[0]} image' in str(caught.value))
+    assert Counted.calls == 3 and all(told)  # once for each new size
+    assert registration(thermal, (480, 1280)).shape == (480, 1280)  # wide enough to meet it
+
+
 @pytest.mark.parametrize('thermal, visible', [(1, 1), (2, 1), (1, 0.5), (0.5, 2)])
 def test_measured_sizes_scale_the_homography(tmp_path, thermal, visible):
     path = write(tmp_path / 'r.yaml', 'homography: [1.5, 0.1, 20, 0, 1.4, 10, 0.0001, 0, 1]\n'

@@ -39,16 +39,17 @@ class Cameras:
                          for name in ('visible', 'thermal')}
 
     def run(self, until, what, visible=True, thermal=True):
-        """Send until something comes true; a stream is on, off, or what makes its frames."""
+        """Send until something comes true; a stream is on, off, or makes its frames (or None)."""
         end = time.monotonic() + 30
         while not (result := until()):
             assert time.monotonic() < end, f'sent for 30 s, waiting for {what}'
             stamp = self.number * STEP
             for name, send in (('visible', visible), ('thermal', thermal)):
                 encoding = 'rgb8' if name == 'visible' else 'mono16'
-                if send:
-                    self._senders[name].publish(send(stamp) if callable(send) else frame(
-                        stamp=stamp, encoding=encoding, frame_id=name))
+                message = send(stamp) if callable(send) else send and frame(
+                    stamp=stamp, encoding=encoding, frame_id=name)
+                if message:
+                    self._senders[name].publish(message)
             self.number += 1
             time.sleep(STEP / S)
         return result
@@ -98,26 +99,26 @@ class Scene:
     def labelled(self, name):
         return [message.data for message in self.labels[name]]
 
-    def accounted(self):
+    def accounted(self, reference='visible'):
         """Return the numbers of a new report, once nothing is under way."""
         before = len(self.reports)
         return accounted(wait_for(
             lambda: len(self.reports) > before
-            and (v := diagnosed(self.reports)).get('in_progress') == '0' and v, 'a report'))
+            and (v := diagnosed(self.reports)).get('in_progress') == '0' and v, 'a report'),
+            reference)
 
 
-def accounted(values):
+def accounted(values, reference='visible'):
     """Check that every frame and every pair is accounted for; returns the numbers."""
     n = {k: int(v) for k, v in values.items() if str(v).lstrip('-').isdigit()}
 
     def lost(what):
         return sum(v for k, v in n.items() if k.startswith(f'dropped.{what}.'))
 
-    assert n['received.visible'] == (
-        n['pairs'] + n['single.visible'] + n['waiting.visible'] + lost('visible')), values
-    assert n['received.thermal'] == (
-        n['pairs'] - n['reused'] + n['single.thermal'] + n['waiting.thermal']
-        + lost('thermal')), values
+    for stream in ('visible', 'thermal'):
+        paired = n['pairs'] - n['reused'] * (stream != reference)
+        assert n[f'received.{stream}'] == (
+            paired + n[f'single.{stream}'] + n[f'waiting.{stream}'] + lost(stream)), values
     assert n['pairs'] + n['single.visible'] + n['single.thermal'] == (
         n['fused'] + n['unheard'] + n['in_progress'] + lost('pairs')), values
     return n

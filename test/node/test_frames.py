@@ -152,6 +152,24 @@ def test_a_held_thermal_frame_is_scaled_once():
     assert taken.thermal(frame(encoding='mono16', stamp=2)) is not first
 
 
+@pytest.mark.parametrize('message', [
+    frame(encoding='bgr8'), CompressedImage(format='png', data=cv2.imencode('.png', np.zeros(
+        (64, 80, 3), np.uint8))[1].tobytes())], ids=['raw', 'compressed'])
+def test_a_held_visible_frame_is_decoded_once(message):
+    settings = Given()
+    taken = frames.Decoder(settings, Registration.identity())
+    first = taken.visible(message)
+    assert taken.visible(message) is first
+    taken.thermal(frame(encoding='mono16'))
+    assert taken.visible(message) is first
+    settings['input.visible.encoding'] = 'rgb8'
+    other = taken.visible(message)
+    assert other is not first and taken.visible(message) is other
+    taken.reset()
+    assert taken.visible(message) is not other
+    assert taken.visible(frame(stamp=2)) is not taken.visible(message)
+
+
 def test_a_held_thermal_frame_is_laid_on_the_visible_grid_once():
     class Counted(Registration):
         calls = 0

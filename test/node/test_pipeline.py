@@ -5,7 +5,7 @@ import time
 
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray
-from flow import accounted, FUSED, Scene, send
+from flow import accounted, FUSED, Scene, send, stamps, STEP
 import numpy as np
 import pytest
 from rig import diagnosed, EchoFuser, frame, header, PERIOD, wait_for
@@ -73,6 +73,25 @@ def test_a_compressed_frame_that_is_too_small_is_one_that_cannot_be_used(start, 
             frame(stamp=number * PERIOD, encoding='mono16'))
         time.sleep(0.02)
     assert fuser.fused[0][2] == ('thermal',)
+
+
+def test_a_held_frame_that_goes_alone_does_so_once(start, peer):
+    scene = Scene(start, peer, {'sync.reference': 'thermal', 'sync.hold_s': 0.3})
+
+    def nan(stamp):
+        return frame(np.full((64, 80), np.nan, np.float32), '32FC1', stamp)
+
+    def slow(stamp):  # each is the partner of five frames that cannot be used
+        return None if stamp // STEP % 5 else frame(stamp=stamp, frame_id='visible')
+    first = scene.cameras.number
+    scene.cameras.run(
+        lambda: scene.degraded('thermal unusable', 'visible alone', 'visible'), 'the report',
+        visible=slow, thermal=nan)
+    scene.flows(visible=slow, thermal=nan)
+    shown = [stamp for stamp in stamps(scene.fused) if stamp >= first * STEP]
+    assert len(shown) == len(set(shown))
+    numbers = scene.accounted('thermal')
+    assert 10 < numbers['unusable.thermal.all_nan'] < numbers['dropped.pairs.all_nan']
 
 
 def test_a_mosaic_that_fails_costs_no_pair(start, peer, monkeypatch):
