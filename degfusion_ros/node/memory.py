@@ -50,7 +50,8 @@ class Frugal:
     Stands before a fuser for the node's threads: the same fuse, refresh and warm_up.
 
     An error for want of memory passes on, so that the frame is counted; from the next frame on
-    the pair is fused at a half, a quarter, an eighth of its size (`divisor` 2, 4, 8).
+    the pair is fused at a half, a quarter, an eighth of its size (`divisor` 2, 4, 8), or of as
+    much of it as the network needs.
     """
 
     def __init__(self, fuser: object, warn: Callable[[str], None]):
@@ -61,34 +62,34 @@ class Frugal:
     def warm_up(self, height: int, width: int) -> None:
         """Warm up for the size at which pictures of this one are fused now."""
         with self._watched(height, width):
-            width, height = self._small(height, width)
-            self._fuser.warm_up(height, width)
+            divisor = self._divisor_for(height, width)
+            self._fuser.warm_up(height // divisor, width // divisor)
 
     def fuse(self, visible: np.ndarray, thermal: np.ndarray,
              outputs: tuple[str, ...] = ('fused',)) -> object:
         """Fuse as the fuser does; what comes back has the size of what came in."""
         height, width = thermal.shape
         with self._watched(height, width):
-            if self.divisor == 1:
+            divisor = self._divisor_for(height, width)
+            if divisor == 1:
                 return self._fuser.fuse(visible, thermal, outputs=outputs)
-            fusion = self._fuser.fuse(*self._shrunk(visible, thermal), outputs=outputs)
+            fusion = self._fuser.fuse(*_shrunk(divisor, visible, thermal), outputs=outputs)
             return dataclasses.replace(fusion, **{
                 name: cv2.resize(getattr(fusion, name), (width, height)) for name in outputs})
 
     def refresh(self, visible: np.ndarray, thermal: np.ndarray, *rest: object) -> object:
         """Judge as the fuser does, by what is fused: it may derain a whole picture for that."""
         with self._watched(*thermal.shape):
-            if self.divisor > 1:
-                visible, thermal = self._shrunk(visible, thermal)
+            divisor = self._divisor_for(*thermal.shape)
+            if divisor > 1:
+                visible, thermal = _shrunk(divisor, visible, thermal)
             return self._fuser.refresh(visible, thermal, *rest)
 
-    def _shrunk(self, *pair: np.ndarray) -> list[np.ndarray]:
-        height, width = pair[1].shape
-        return [cv2.resize(image, self._small(height, width), interpolation=cv2.INTER_AREA)
-                for image in pair]
-
-    def _small(self, height: int, width: int) -> tuple[int, int]:
-        return width // self.divisor, height // self.divisor
+    def _divisor_for(self, height: int, width: int) -> int:
+        divisor = self.divisor  # another thread may step down meanwhile
+        while divisor > 1 and min(height, width) // divisor < SMALLEST_SIDE:
+            divisor //= 2
+        return divisor
 
     def troubles(self) -> list[str]:
         """Return what /diagnostics shall say, nothing while there is memory enough."""
@@ -121,3 +122,9 @@ class Frugal:
         self._warn(f'out of memory: fuses at 1/{divisor} of the size from now on, until the node '
                    'is activated again; free memory, or set output.size lower')
 
+
+
+def _shrunk(divisor: int, *pair: np.ndarray) -> list[np.ndarray]:
+    height, width = pair[1].shape
+    return [cv2.resize(image, (width // divisor, height // divisor), interpolation=cv2.INTER_AREA)
+            for image in pair]

@@ -9,7 +9,7 @@ import pytest
 
 from degfusion_ros.imaging.compressed import check_compressed, decode_compressed
 from degfusion_ros.imaging.errors import FrameError
-from degfusion_ros.imaging.picture_header import declared_size
+from degfusion_ros.imaging.picture_header import chunks_fit, declared_size
 
 
 def pack(extension, width, height, kind=np.uint8, channels=3, *parameters):
@@ -36,11 +36,12 @@ def test_a_thumbnail_before_the_picture_is_not_taken_for_it():
     assert declared_size(memoryview(whole[:2] + segment + whole[2:])) == (80, 60)
 
 
+def chunk(kind, data=b''):
+    return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+
+
 def png_bomb(width, height):
     """A valid PNG of black: a few kilobytes that decode to width x height bytes."""
-    def chunk(kind, data):
-        return (struct.pack('>I', len(data)) + kind + data
-                + struct.pack('>I', zlib.crc32(kind + data)))
     squeezed = zlib.compressobj(9)
     rows = b''.join(squeezed.compress(bytes(width + 1)) for _ in range(min(height, 64)))
     return (b'\x89PNG\r\n\x1a\n'
@@ -93,6 +94,26 @@ def test_a_header_that_leads_nowhere_has_no_size(data):
     with pytest.raises(FrameError) as caught:
         check_compressed(data, 'jpeg')
     assert caught.value.cause == 'bad_compressed'
+
+
+class Counted(bytes):
+    """Stands for the bytes of a picture; counts the chunks that are looked at."""
+
+    def __len__(self):
+        self.looks = getattr(self, 'looks', 0) + 1
+        return super().__len__()
+
+
+def test_a_png_of_countless_empty_chunks_holds_nobody_up():
+    whole = png_bomb(100, 50)
+    end = whole.index(b'IEND') - 4
+    hostile = Counted(whole[:end] + chunk(b'tEXt') * 300_000 + whole[end:])
+    assert not chunks_fit(hostile) and hostile.looks < 20_000
+    with pytest.raises(FrameError) as caught:
+        check_compressed(bytes(hostile), 'png')
+    assert caught.value.cause == 'short_data'
+    honest = whole[:end] + chunk(b'tEXt', bytes(1012)) * 12_000 + whole[end:]  # 1 KB each
+    assert chunks_fit(memoryview(honest))
 
 
 @given(data=st.binary(max_size=300), magic=st.sampled_from(

@@ -119,6 +119,19 @@ def test_pictures_are_not_made_smaller_than_the_network_takes():
     assert 'cannot be made smaller' in warnings[-1]
 
 
+@pytest.mark.parametrize('size, taken', [
+    ((512, 640), (64, 80)), ((240, 320), (60, 80)), ((64, 640), (32, 320)), ((60, 80), (60, 80))])
+def test_smaller_pictures_that_come_later_are_left_as_large_as_the_network_needs(size, taken):
+    frugal = Frugal(fuser := EchoFuser(), print)
+    frugal.divisor = 8
+    assert frugal.fuse(*pair(*size)).fused.shape == (*size, 3)
+    frugal.warm_up(*size)
+    judged = []
+    fuser.refresh = lambda visible, thermal, *rest: judged.extend([visible.shape, thermal.shape])
+    frugal.refresh(*pair(*size))
+    assert [fuser.fused[-1][1].shape, *fuser.warmed, *judged] == [taken, taken, (*taken, 3), taken]
+
+
 @pytest.mark.parametrize('fails', [False, True])
 def test_what_torch_keeps_on_the_gpu_is_given_back_once_the_model_is_gone(
         start, monkeypatch, fails):
