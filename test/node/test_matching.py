@@ -2,6 +2,7 @@
 """Policies of message_filters, where a ROS 2 install has it, in the real node."""
 
 from diagnostic_msgs.msg import DiagnosticArray
+from flow import Scene
 import pytest
 from rig import diagnosed, EchoFuser, frame, PERIOD, wait_for
 from sensor_msgs.msg import Image
@@ -51,3 +52,16 @@ def test_its_subscriber_feeds_our_own_pairing_and_is_unsubscribed(start, peer):
     wait_for(lambda: fused, 'a pair')
     spun.do(lambda: [spun.node.trigger_deactivate()])
     assert not [s for s in spun.node.subscriptions if 'image' in s.topic_name]
+
+
+def test_stamps_that_never_match_are_told_and_nobody_is_said_to_go_on(start, peer):
+    scene = Scene(start, peer, {'sync.policy': 'exact'})
+
+    def beside(stamp):
+        return frame(stamp=stamp + 5 * MS, encoding='mono16')
+    count = len(scene.reports)
+    scene.cameras.run(
+        lambda: scene.degraded('none', 'waiting for pairs: both cameras send'), 'the report',
+        thermal=beside)
+    told = [status.message for report in scene.reports[count:] for status in report.status]
+    assert not [message for message in told if 'alone' in message]
