@@ -118,6 +118,14 @@ class Cameras:
         return self.presence.alone(name, now_ns) and (
             goes_on or self.presence.silent(other_of(name), now_ns))
 
+    def unpaired(self) -> str:
+        """Return in words why frames of both cameras make no pair, with the remedy."""
+        if self._settings['sync.policy'] == 'exact':
+            told, remedy = 'no two stamps are the same', 'set sync.policy: nearest'
+        else:
+            told, remedy = 'no two frames are within sync.max_dt_s', 'raise it'
+        return f'{told}: ' + (self.clock_trouble() or f'{remedy}, or see dropped.*')
+
     def clock_trouble(self) -> str:
         """Return in words, with the remedy, that the clocks are apart or part; '' if not."""
         offset_ns, drift, error = self._meter.skew()

@@ -64,8 +64,7 @@ def active_state(
         goes_on += [f'degraded, {name} alone' for name in STREAMS if cameras.alone(name, now)]
         return DiagnosticStatus.WARN, (
             (goes_on[0] if goes_on else 'waiting for pairs')
-            + ': both cameras send, no two frames are within sync.max_dt_s: '
-            + (clocks or 'raise it, or see dropped.*'))
+            + f': both cameras send, {cameras.unpaired()}')
     passing = [told for name in (*STREAMS, 'pairs') if (told := cameras.passing_trouble(name))]
     if _stalled(health):
         return DiagnosticStatus.WARN, (

@@ -274,3 +274,13 @@ def test_frames_that_come_and_are_all_dropped_for_their_stamps_are_no_silence(ma
     assert cameras.trouble('visible', 8 * S) == ('missing', '')
     cameras.presence.seen('visible', 8 * S)
     assert cameras.trouble('visible', 8 * S) == ('', '')
+
+
+@pytest.mark.parametrize('policy, told', [
+    ('nearest', 'no two frames are within sync.max_dt_s: raise it, or see dropped.*'),
+    ('exact', 'no two stamps are the same: set sync.policy: nearest, or see dropped.*')])
+def test_frames_that_make_no_pair_have_a_remedy_by_the_policy(make, policy, told):
+    cameras, _ = make(sync__policy=policy)
+    assert cameras.unpaired() == told
+    play(cameras, 8, behind_ms=400)
+    assert cameras.unpaired().startswith(told.partition(':')[0] + ': thermal stamps lie 0.400 s')

@@ -61,7 +61,7 @@ def test_stamps_that_never_match_are_told_and_nobody_is_said_to_go_on(start, pee
         return frame(stamp=stamp + 5 * MS, encoding='mono16')
     count = len(scene.reports)
     scene.cameras.run(
-        lambda: scene.degraded('none', 'waiting for pairs: both cameras send'), 'the report',
+        lambda: scene.degraded('none', 'waiting for pairs: both cameras send, no two stamps are the same'), 'the report',
         thermal=beside)
     told = [status.message for report in scene.reports[count:] for status in report.status]
     assert not [message for message in told if 'alone' in message]
