@@ -12,10 +12,11 @@ from std_msgs.msg import Header
 from degfusion_ros.node.messages import stamp_ns
 from degfusion_ros.node.settings import Settings
 from degfusion_ros.stream.offsets import offsets_ns
-from degfusion_ros.stream.pairing import Pair, Pairer, Single
+from degfusion_ros.stream.pairing import Pair, Pairer, RELEASE, Single
 from degfusion_ros.stream.presence import other_of, Presence, STREAMS
 
 NS = 1_000_000_000
+ROUNDS = 5  # of an executor that was held up: each brings one of the messages DDS keeps (depth 5)
 
 
 class Frame(NamedTuple):
@@ -54,12 +55,14 @@ class Nearest:
             wait_ns=_ns(settings['sync.wait_s']),
             offsets_ns=offsets_ns(settings),
             hold_ns=_ns(settings['sync.hold_s']),
-            capacity=settings['sync.queue_size'], presence=presence)
+            capacity=settings['sync.queue_size'], presence=presence, release=RELEASE)
         # Waiting is measured on the steady clock: simulated time may stand still.
         self._timer = node.create_timer(
             3600.0, self._poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._timer.cancel()
-        self._looked = False  # for messages that already wait in the middleware
+        self._due_ns: int | None = None  # what the timer is set for
+        self._rounds = 0  # since it was due, in each of which a frame came
+        self._added = True  # a frame, since the last of them
 
     def add(self, stream: str, frame: Frame) -> str:
         """
@@ -68,13 +71,14 @@ class Nearest:
         Returns the cause for which the frame itself was dropped at once, '' if it was not.
         """
         stamp = stamp_ns(frame.header)
-        self._emit(self._pairer.add(stream, stamp, frame, frame.arrived_ns))
+        self._added = True
+        self._emit(self._pairer.add(stream, stamp, frame, frame.arrived_ns, expire=False))
         return self._pairer.refused(stream)
 
     def reset(self) -> None:
         """Forget the frames that wait: they count as dropped by 'reset'."""
         self._pairer.reset()
-        self._timer.cancel()
+        self._set_timer()
 
     def counts(self) -> dict[str, int]:
         """
@@ -99,26 +103,34 @@ class Nearest:
         self._node.destroy_timer(self._timer)
 
     def _poll(self) -> None:
-        # An executor that was kept from running finds timer and messages due together, and calls
-        # the timer first: the partner may be there, not yet taken. One more round lets it in.
-        if not self._looked:
-            self._looked = True
+        # An executor that was kept from running finds timer and messages due together, calls the
+        # timer first and takes one message of each topic a round: what a wait was for may be
+        # there, not yet taken. So waits end after a round that brings nothing, or a few that do.
+        if self._added and self._rounds < ROUNDS:
+            self._added = False
+            self._rounds += 1
             self._timer.timer_period_ns = 1
             self._timer.reset()
             return
-        self._timer.cancel()
+        self._due_ns = None
         self._emit(self._pairer.poll(time.monotonic_ns()))
 
     def _emit(self, pairs: list[Pair | Single]) -> None:
-        self._looked = False
         for pair in pairs:
             self._on_pair(pair)
-        deadline = self._pairer.next_deadline_ns()
-        if deadline is None:
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        due, now = self._pairer.next_due_ns(), time.monotonic_ns()
+        if due is None:
             self._timer.cancel()
-            return
-        self._timer.timer_period_ns = max(1, deadline - time.monotonic_ns())
-        self._timer.reset()
+        elif self._due_ns is not None and max(due, self._due_ns) <= now:
+            return  # it is on its way: frames that come meanwhile shall not put it off
+        else:
+            self._rounds, self._added = 0, True
+            self._timer.timer_period_ns = max(1, due - now)
+            self._timer.reset()
+        self._due_ns = due
 
 
 class Synchronised:

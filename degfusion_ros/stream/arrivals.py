@@ -11,6 +11,8 @@ JUMP_NS = 1_000_000_000  # a stamp this far back is another time, not a late fra
 JUMP_RUN = 5  # so are this many ascending stamps in a row behind the newest (a short bag loops)
 MEMORY_NS = 10_000_000_000  # a stream that was out of order is trusted again after as long
 STRAYS = 1  # as many late frames in that time change nothing
+SLACK = 1.25  # the next one may be later than the latest of them
+NEVER_NS = 1 << 63  # later than any time
 EARLY = 0.8  # the next frame comes no earlier than this share of the shortest recent interval
 
 
@@ -63,15 +65,15 @@ class Arrivals:
         """Return for how long after a frame earlier ones may still come: 0 in a tidy stream."""
         while self._late and self._late[0][0] < now_ns - MEMORY_NS:
             self._late.popleft()
-        late = sorted(lateness for _, lateness in self._late)
-        return late[-1 - STRAYS] if len(late) > STRAYS else 0
+        late = [lateness for _, lateness in self._late]
+        return int(SLACK * max(late)) if len(late) > STRAYS else 0
 
-    def is_past(self, stamp_ns: int, now_ns: int) -> bool:
-        """Tell whether no frame before this stamp is to come."""
+    def past_ns(self, stamp_ns: int, now_ns: int) -> int:
+        """Return from when on no frame before this stamp is to come, by what is known now."""
         stride = max(1, int(EARLY * (self.period_ns or 0)))
         passed = next((arrival for stamp, arrival in self._advances
                        if stamp + stride >= stamp_ns), None)
-        return passed is not None and now_ns >= passed + self.disorder_ns(now_ns)
+        return NEVER_NS if passed is None else passed + self.disorder_ns(now_ns)
 
     def knows(self, stamp_ns: int) -> bool:
         """Return whether a frame of this stamp waits or is the newest."""

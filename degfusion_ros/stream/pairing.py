@@ -10,10 +10,11 @@ alone. Every frame is paired, single or dropped with a cause; stamps are integer
 
 from typing import Any, NamedTuple
 
-from degfusion_ros.stream.arrivals import Arrivals, Frame, JUMP_NS
+from degfusion_ros.stream.arrivals import Arrivals, Frame, JUMP_NS, NEVER_NS
+from degfusion_ros.stream.choice import choose
 from degfusion_ros.stream.presence import other_of, Presence, STREAMS
 
-MARGIN = 0.1  # a rival counts from this share of the reference period: phase noise is no reason
+RELEASE = 2  # on a robot: a worker that only just keeps up loses no other frame by two at once
 
 
 class Pair(NamedTuple):
@@ -45,6 +46,8 @@ class Pairer:
     streams come and each has had no partner for long enough to go on alone, wait_ns aside.
     capacity: frames that may wait in each stream; of one too many the oldest has waited enough if
     it is a reference, else it is dropped. presence: tells who goes on alone; nobody without it.
+    release: of the frames without a partner that waited when the other stream was found to be
+    lost, so many of the newest go on at once, the others are dropped as 'stale'; 0: all go on.
 
     A partner ahead of its reference that will be clearly nearer to the next reference is kept for
     that one (otherwise one lost frame would shift all later pairs by one); with a hold both have
@@ -55,11 +58,13 @@ class Pairer:
 
     def __init__(self, reference: str = 'visible', max_dt_ns: int = 20_000_000,
                  wait_ns: int = 50_000_000, offsets_ns: dict[str, int] | None = None,
-                 hold_ns: int = 0, capacity: int = 32, presence: Presence | None = None):
+                 hold_ns: int = 0, capacity: int = 32, presence: Presence | None = None,
+                 release: int = 0):
         if reference not in STREAMS:
             raise ValueError(f'reference is {reference!r}: it must be one of {STREAMS}')
-        if min(max_dt_ns, wait_ns, hold_ns) < 0 or capacity < 1:
-            raise ValueError('max_dt_ns, wait_ns and hold_ns must be 0 or more, capacity 1 or more')
+        if min(max_dt_ns, wait_ns, hold_ns, release) < 0 or capacity < 1:
+            raise ValueError('max_dt_ns, wait_ns, hold_ns and release must be 0 or more, '
+                             'capacity 1 or more')
         self._streams = {name: Arrivals(capacity) for name in STREAMS}
         self._reference, self._other = reference, other_of(reference)
         self._references = self._streams[reference]
@@ -67,6 +72,7 @@ class Pairer:
         self._presence = presence or Presence(0)
         self._offsets_ns = dict.fromkeys(STREAMS, 0) | (offsets_ns or {})
         self._max_dt_ns, self._wait_ns, self._hold_ns = max_dt_ns, wait_ns, hold_ns
+        self._release = release
         self.paired = 0  # all pairs
         self.held = 0  # those with held=True
         self.reused = 0  # those whose partner an earlier pair had already
@@ -74,10 +80,18 @@ class Pairer:
         self.jumps = 0  # jumps back in time
         self._forget()
 
-    def add(self, stream: str, stamp_ns: int, item: Any, now_ns: int) -> list[Pair | Single]:
-        """Take a frame that arrived at `now_ns` (monotonic); return what this completes."""
+    def add(self, stream: str, stamp_ns: int, item: Any, now_ns: int,
+            expire: bool = True) -> list[Pair | Single]:
+        """
+        Take a frame that arrived at `now_ns` (monotonic); return what this completes.
+
+        Without `expire` a wait that had ended before, and all behind it, is left to poll(): a
+        caller that was held up may have more frames to bring, among them the nearer partner.
+        """
         if stream not in self._streams:
             raise ValueError(f'stream is {stream!r}: it must be one of {STREAMS}')
+        due_ns = self.next_due_ns()
+        overdue = not expire and due_ns is not None and due_ns < now_ns
         arrivals = self._streams[stream]
         arrivals.received += 1
         frame = Frame(stamp_ns + self._offsets_ns[stream], stamp_ns, item, now_ns + self._wait_ns)
@@ -91,32 +105,20 @@ class Pairer:
         if self._others.overfull:
             oldest = self._others.waiting[0]
             self._others.drop('overflow', lambda other: other is oldest)
-        return self.poll(now_ns)
+        return self._settle(now_ns, overdue)
 
     def poll(self, now_ns: int) -> list[Pair | Single]:
         """Return the pairs whose wait has ended by `now_ns`, in stamp order, and lonely frames."""
-        done = []
-        alone = self._presence.alone(self._reference, now_ns)
-        in_vain = alone and self._presence.silent(self._other, now_ns)
-        # Both come and never fit: either their clocks are apart, which a hold would show for ever,
-        # or they are slow and out of phase, which it is for. What still waits may fit yet.
-        apart = alone and self._presence.alone(self._other, now_ns - self._wait_ns)
-        while self._references.waiting:
-            frame = self._references.waiting[0]
-            # Pairs leave in stamp order, so an early frame waits no longer than a later one.
-            pushed = self._references.overfull
-            over = in_vain or pushed or self.next_deadline_ns() <= now_ns
-            decided, partner, yielded = self._decide(frame, over, now_ns)
-            if not decided:
-                break
-            cause = 'overflow' if pushed else 'no_partner'
-            done += self._emit(frame, partner, yielded, alone, apart, cause)
-            if done and isinstance(done[-1], Pair) and not done[-1].held:
-                self._presence.paired(now_ns)
-        if (self._presence.silent(self._reference, now_ns)
-                and self._presence.alone(self._other, now_ns)):
-            done += self._go_on_alone()
-        return done
+        return self._settle(now_ns)
+
+    def next_due_ns(self) -> int | None:
+        """
+        Return when poll() lets something go if no frame comes before, None if nothing waits.
+
+        Always after the last poll(), and never after next_deadline_ns().
+        """
+        deadline_ns = self.next_deadline_ns()
+        return None if deadline_ns is None else min(deadline_ns, self._final_ns)
 
     def next_deadline_ns(self) -> int | None:
         """Return when poll() must be called at the latest, None if nothing waits."""
@@ -156,6 +158,7 @@ class Pairer:
         return totals | dict(self._references.dropped + self._others.dropped)
 
     def _forget(self):
+        self._final_ns = NEVER_NS  # from when on the first that waits need not, as last seen
         self._decided_ns: int | None = None  # the last reference that was paired or dropped
         self._partner: Frame | None = None  # the last partner given
         self._ahead: Frame | None = None  # the same, if it is kept for a reference to come
@@ -192,46 +195,48 @@ class Pairer:
         self._lagging = None
         return False
 
-    def _decide(self, frame, over, now_ns) -> tuple[bool, Frame | None, Frame | None]:
-        """Return whether the wait is over, the partner, and one left to a nearer reference."""
-        best = self._nearest(frame)
-        disorder_ns = self._references.disorder_ns(now_ns)  # an earlier reference may come
-        settled = now_ns + self._wait_ns >= frame.deadline_ns + disorder_ns
-        if not (over or settled and self._is_final(frame, best, now_ns)):
-            return False, None, None
-        if best is None or best.stamp_ns <= frame.stamp_ns:
-            return True, best, None
-        ahead_ns = best.stamp_ns - frame.stamp_ns
-        margin_ns = MARGIN * (self._references.period_ns or 0)
-        rival = min(self._references.waiting[1:], default=None,
-                    key=lambda f: abs(f.stamp_ns - best.stamp_ns))
-        if rival is None:  # perhaps the next reference, still to come, is the nearer one
-            next_ns = frame.stamp_ns + (self._references.period_ns or 2 * ahead_ns)
-            return over or abs(next_ns - best.stamp_ns) + margin_ns >= ahead_ns, best, None
-        if abs(rival.stamp_ns - best.stamp_ns) + margin_ns >= ahead_ns:
-            return True, best, None
-        if self._nearest(rival) is not best:
-            return True, best, None
-        if not (over or self._is_final(rival, best, now_ns)):
-            return False, None, None
-        return True, self._nearest(frame, before_ns=best.stamp_ns), best
+    def _settle(self, now_ns, pushed_alone=False) -> list[Pair | Single]:
+        """Let go what need not wait; pushed_alone: only references that are one too many."""
+        done = []
+        alone = self._presence.alone(self._reference, now_ns)
+        in_vain = alone and self._presence.silent(self._other, now_ns)
+        # Both come and never fit: either their clocks are apart, which a hold would show for ever,
+        # or they are slow and out of phase, which it is for. What still waits may fit yet.
+        apart = alone and self._presence.alone(self._other, now_ns - self._wait_ns)
+        while self._references.waiting:
+            frame = self._references.waiting[0]
+            pushed = self._references.overfull
+            if pushed_alone and not pushed:
+                return done
+            choice = choose(self._references, self._others, self._ahead, self._max_dt_ns, now_ns)
+            arrived_ns = frame.deadline_ns - self._wait_ns
+            self._final_ns = max(  # an earlier reference may come, too
+                choice.final_ns, arrived_ns + self._references.disorder_ns(now_ns))
+            # Pairs leave in stamp order, so an early frame waits no longer than a later one.
+            if not (in_vain or pushed or self.next_due_ns() <= now_ns):
+                break
+            cause = 'overflow' if pushed else 'no_partner'
+            if in_vain and choice.partner is None and self._surplus(self._references):
+                cause = 'stale'
+            done += self._emit(frame, choice, alone, apart, cause)
+            if done and isinstance(done[-1], Pair) and not done[-1].held:
+                self._presence.paired(now_ns)
+        if (self._presence.silent(self._reference, now_ns)
+                and self._presence.alone(self._other, now_ns)):
+            done += self._go_on_alone()
+        return done
 
-    def _is_final(self, frame, best, now_ns) -> bool:
-        """Return whether no frame still to come can be nearer than `best`."""
-        reach_ns = self._max_dt_ns + 1 if best is None else abs(best.stamp_ns - frame.stamp_ns)
-        return self._others.is_past(frame.stamp_ns + reach_ns, now_ns)
+    def _surplus(self, arrivals) -> list[Frame]:
+        """Return what waits besides the newest that may go on at once."""
+        return arrivals.waiting[:-self._release] if self._release else []
 
-    def _nearest(self, frame, before_ns=None) -> Frame | None:
-        ahead = [] if self._ahead is None else [self._ahead]
-        near = [other for other in ahead + self._others.waiting
-                if abs(other.stamp_ns - frame.stamp_ns) <= self._max_dt_ns
-                and (before_ns is None or other.stamp_ns < before_ns)]
-        return min(near, default=None, key=lambda other: abs(other.stamp_ns - frame.stamp_ns))
-
-    def _emit(self, frame, partner, yielded, alone, apart, cause) -> list[Pair | Single]:
+    def _emit(self, frame, choice, alone, apart, cause) -> list[Pair | Single]:
         self._references.waiting.pop(0)
         self._decided_ns = frame.stamp_ns
-        held = partner is None and not (apart and self._out_of_reach(frame))
+        _, partner, yielded = choice
+        stale = cause == 'stale'
+        alone = alone and not stale
+        held = partner is None and not stale and not (apart and self._out_of_reach(frame))
         if held:
             partner = self._holdable(frame, yielded)
         self._ahead = partner if partner is not None and partner is yielded else None
@@ -277,6 +282,8 @@ class Pairer:
 
     def _go_on_alone(self) -> list[Single]:
         """Let the frames of the other stream go: there is no reference any more."""
+        surplus = self._surplus(self._others)
+        self._others.drop('stale', lambda other: other in surplus)
         gone, self._others.waiting = self._others.waiting, []
         self.singles[self._other] += len(gone)
         if gone:

@@ -6,13 +6,14 @@ from collections import Counter
 from statistics import mean
 from typing import NamedTuple
 
-from degfusion_ros.stream.pairing import Pair, Pairer
+from degfusion_ros.stream.pairing import Pair, Pairer, RELEASE
 from degfusion_ros.stream.presence import Presence
 from degfusion_ros.stream.scenarios import Event, MS, Scenario
 from degfusion_ros.stream.skew import SkewMeter
 
 # As the node has them by default.
-DEFAULTS = {'max_dt_ns': 50 * MS, 'wait_ns': 150 * MS, 'hold_ns': 300 * MS, 'capacity': 16}
+DEFAULTS = {'max_dt_ns': 50 * MS, 'wait_ns': 150 * MS, 'hold_ns': 300 * MS, 'capacity': 16,
+            'release': RELEASE}
 LOST_AFTER_NS = 300 * MS
 
 
@@ -39,8 +40,8 @@ def through_pairer(scenario: Scenario, events: list[Event]) -> tuple[list[Made],
                 made.append(Made(**both, made_ns=now))
 
     def run_to(now):
-        while (deadline := pairer.next_deadline_ns()) is not None and deadline <= now:
-            take(pairer.poll(deadline), deadline)
+        while (due := pairer.next_due_ns()) is not None and due <= now:
+            take(pairer.poll(due), due)
 
     for event in events:
         run_to(event.arrival_ns)

@@ -3,8 +3,8 @@
 
 import pytest
 
-from degfusion_ros.commands.fuse_bag_settings import ENTRIES
 from degfusion_ros.commands.fuse_bag_state import NS, Options, State
+from degfusion_ros.commands.parameter_file import ENTRIES
 from degfusion_ros.stream.pairing import Pair
 
 START = 1_700_000_000 * NS

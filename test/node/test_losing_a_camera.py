@@ -34,7 +34,7 @@ def test_without_thermal_the_restored_visible_goes_on_and_one_pair_brings_it_bac
     assert number <= back + SOON
     scene.cameras.run(lambda: scene.labelled('thermal')[-1] == 'clean', 'a judgement')
     assert scene.labelled('thermal')[-2] == 'unsure'
-    assert scene.cameras.run(lambda: scene.told('running'), 'it runs')['degraded_mode'] == 'none'
+    scene.cameras.run(lambda: scene.degraded('none', 'running'), 'it runs')
     numbers = scene.accounted()
     assert numbers['single.visible'] > 10 and numbers['single.thermal'] == 0
 

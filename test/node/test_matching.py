@@ -60,8 +60,7 @@ def test_stamps_that_never_match_are_told_and_nobody_is_said_to_go_on(start, pee
     def beside(stamp):
         return frame(stamp=stamp + 5 * MS, encoding='mono16')
     count = len(scene.reports)
-    scene.cameras.run(
-        lambda: scene.degraded('none', 'waiting for pairs: both cameras send, no two stamps are the same'), 'the report',
-        thermal=beside)
+    state = 'waiting for pairs: both cameras send, no two stamps are the same'
+    scene.cameras.run(lambda: scene.degraded('none', state), 'the report', thermal=beside)
     told = [status.message for report in scene.reports[count:] for status in report.status]
     assert not [message for message in told if 'alone' in message]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A pairer whose every step is checked by an independent reading of the rules, and cameras."""
 
+from degfusion_ros.stream.arrivals import MEMORY_NS
 from degfusion_ros.stream.pairing import Pair, Pairer, Single
 from degfusion_ros.stream.presence import Presence
 
@@ -34,13 +35,23 @@ class Watched:
         self.came = {'visible': [], 'thermal': []}  # arrivals of usable frames
         self.fresh_ns = -10 ** 18  # when the last fresh pair was made
         self.latencies = []
+        self.lots = [0]  # how many frames without a partner of their own each step let go
         self.now = 0
 
     def run_to(self, now):
-        while (deadline := self.pairer.next_deadline_ns()) is not None and deadline <= now:
-            assert deadline > self.now, 'poll() left a wait that had ended'
-            self.now = deadline
-            self.check(self.pairer.poll(deadline))
+        while (due := self.pairer.next_due_ns()) is not None and due <= now:
+            assert self.now < due <= self.pairer.next_deadline_ns(), 'poll() left an ended wait'
+            if self.now < due - 1:
+                self.now = due - 1
+                done = self.pairer.poll(self.now)
+                # a camera is found to be lost, or what was late is forgotten, on the way
+                assert not done or self.lost_after_ns or due > MEMORY_NS, 'it was due before'
+                self.check(done)
+                if self.pairer.next_due_ns() != due:
+                    continue
+            before, self.now = self.pairer.waiting[self.reference], due
+            self.check(self.pairer.poll(due))
+            assert self.pairer.waiting[self.reference] < before, 'woken for nothing'
         self.now = now
 
     def add(self, stream, stamp, now=None):
@@ -85,6 +96,7 @@ class Watched:
                 self.latencies.append(self.now - self.arrived[serial])
         assert all(self.now < self.arrived[serial] + self.options['wait_ns']
                    for _, serial in self.references), 'a wait is bounded'
+        self.lots.append(len(alone) + sum(pair.held for pair in pairs))
         self.pairs += pairs
         self.singles += alone.values()
         if any(not pair.held for pair in pairs):
