@@ -15,7 +15,7 @@ from degfusion_ros.commands import demo_report, demo_summary, parameter_file
 from degfusion_ros.commands.demo_pairs import sync_of
 from degfusion_ros.drive import recording, schedule, weather
 from degfusion_ros.files import write_whole
-from degfusion_ros.node.parameters import TABLE
+from degfusion_ros.node.parameters import DEFAULTS
 
 ENOUGH = 0.95  # share of the pairs that has to be fused
 MADE = ('fused.mcap', 'summary.json', 'index.html', 'node.log')
@@ -46,11 +46,11 @@ def run(args: argparse.Namespace) -> int:
     built_in = args.bag is None
     if not built_in:  # a wrong name is told before anything starts
         bags.image_topics(args.bag, args.visible_topic, args.thermal_topic)
-    parameters = {entry.name: entry.default for entry in TABLE}
+    parameters = dict(DEFAULTS)
     if args.params_file is not None:
         if not args.params_file.is_file():
             raise FileNotFoundError(2, 'no such file', str(args.params_file))
-        parameters |= parameter_file.read(args.params_file, 'fusion_node', 'demo')
+        parameters |= parameter_file.read(args.params_file, '/fusion_node', 'demo')
     _spare(args.output, args.bag, args.params_file)
     _clear(args.output)
     sync = sync_of(parameters)

@@ -48,14 +48,28 @@ def planned_pairs(sent: Mapping[str, Mapping[int, int]], sync: Sync) -> dict[int
     return pairs
 
 
+def fused_pairs(flight: 'Flight', pairs: Mapping[int, int]) -> int:
+    """
+    Return how many of `pairs` were fused, each frame with its own partner.
+
+    Which ones the node does not say, but how many frames had a held partner or went alone.
+    """
+    back = sum(stamp in pairs for stamp in flight.fused)
+    if 'pairs' not in flight.node:
+        return back
+    without = sum(int(n) for key, n in flight.node.items()
+                  if key == 'held' or key.startswith('unusable.'))
+    return min(back, max(int(flight.node['pairs']) - without, 0))
+
+
 def dropped(flight: 'Flight', pairs: Mapping[int, int], sync: Sync) -> dict[str, int]:
     """
     Return how many of `pairs` were lost by each cause; with the fused ones they make all of them.
 
     Causes are the node's own, and: lost_in_transport, frames that never reached the node or took
-    their partner with them; lost_on_the_way_back, fused but not received here; still_waiting. The
-    node does not say which frame it dropped: what it counts beyond these pairs were frames with
-    none of their own, which had a held partner or went alone.
+    their partner with them; lost_on_the_way_back, fused but not received here; still_waiting; and
+    fused_without, which had a held partner or went alone though the bag has one. The node does not
+    say which frame it dropped: what it counts beyond these pairs had no partner in the bag.
     """
     reference, other = sync.reference, other_of(sync.reference)
     node = {k: int(v) for k, v in flight.node.items()
@@ -68,7 +82,11 @@ def dropped(flight: 'Flight', pairs: Mapping[int, int], sync: Sync) -> dict[str,
             causes[cause] = causes.get(cause, 0) + count
     # frames that had no partner in the bag, and were not fused without, are no lost pairs
     alone = sum(s not in pairs and s not in flight.fused for s in flight.sent[reference])
-    orphans = max(causes.get('no_partner', 0) - alone, 0)
+    for cause in ('no_partner', 'stale'):
+        theirs = min(causes.get(cause, 0), alone)
+        causes[cause] = causes.get(cause, 0) - theirs
+        alone -= theirs
+    orphans = causes['no_partner']
     # a frame of the other stream that was lost, or refused, leaves its partner without one
     widowed = min(orphans, lost[other])
     orphans -= widowed
@@ -82,8 +100,9 @@ def dropped(flight: 'Flight', pairs: Mapping[int, int], sync: Sync) -> dict[str,
     causes['lost_in_transport'] = lost[reference] + widowed
     causes['lost_on_the_way_back'] = max(node.get('fused', 0) - len(flight.fused), 0)
     causes['still_waiting'] = node.get('in_progress', 0) + node.get(f'waiting.{reference}', 0)
-    missing = len(pairs) - sum(s in pairs for s in flight.fused)
-    unaccounted = missing - sum(causes.values())
+    fused = fused_pairs(flight, pairs)
+    causes['fused_without'] = sum(s in pairs for s in flight.fused) - fused
+    unaccounted = len(pairs) - fused - sum(causes.values())
     for cause in sorted(causes, key=causes.get, reverse=True):
         beyond = min(max(-unaccounted, 0), causes[cause])
         causes[cause] -= beyond

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from degfusion_ros.commands.demo_pairs import DEFAULT, dropped, planned_pairs, Sync
+from degfusion_ros.commands.demo_pairs import DEFAULT, dropped, fused_pairs, planned_pairs, Sync
 from degfusion_ros.drive.recording import stamp_to_time
 from degfusion_ros.drive.schedule import Segment, segment_at
 from degfusion_ros.stream.presence import other_of
@@ -29,7 +29,7 @@ def summarise(flight: 'Flight', enough: float, plan: tuple[Segment, ...] | None,
     with it comes the agreement of the labels. sync: the node's.
     """
     pairs = planned_pairs(flight.sent, sync)
-    fused = sum(stamp in pairs for stamp in flight.fused)
+    fused = fused_pairs(flight, pairs)
     start = min((min(s) for s in flight.sent.values() if s), default=0)
     apart = sync.offsets_ns[other_of(sync.reference)] - sync.offsets_ns[sync.reference]
     delta = np.array([abs(pairs[s] - s + apart) / 1e6 for s in flight.fused if s in pairs] or [0.0])

@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 
 from degfusion_ros.commands import parameter_file
-from degfusion_ros.node.parameters import TABLE
+from degfusion_ros.node.parameters import DEFAULTS
 
 # the command's option -> the parameter that it overrides
 OPTIONS = {'max_dt': 'sync.max_dt_s', 'smoothing': 'degradation.smoothing',
@@ -19,7 +19,7 @@ def settings(args: argparse.Namespace) -> dict[str, object]:
 
     Raises SettingsError. A parameter that the node does not have is told on stderr.
     """
-    found = {entry.name: entry.default for entry in TABLE}
+    found = dict(DEFAULTS)
     if args.params:
         found |= parameter_file.read(args.params, args.name, 'fuse-bag')
     for option, name in OPTIONS.items():

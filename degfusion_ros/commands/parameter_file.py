@@ -7,10 +7,7 @@ import sys
 
 import yaml
 
-from degfusion_ros.node.parameters import Entry, TABLE
-
-ENTRIES = {entry.name: entry for entry in TABLE}
-_OF_ROS = ('use_sim_time', 'qos_overrides')
+from degfusion_ros.node.parameters import ENTRIES, Entry, OF_ROS
 
 
 class SettingsError(RuntimeError):
@@ -19,10 +16,11 @@ class SettingsError(RuntimeError):
 
 def read(file: Path, node: str, command: str) -> dict[str, object]:
     """
-    Return {parameter: value} that `file` gives the node of this name, with its namespace or not.
+    Return {parameter: value} that `file` gives the node of this name, in full (/front/node) or not.
 
-    Without one a table of any namespace is meant, if there is one alone. Raises SettingsError,
-    OSError. A parameter that the node does not have is told on stderr, in the name of `command`.
+    A name without a namespace means the one table of that node, in whatever namespace. Raises
+    SettingsError, OSError. A parameter that the node does not have is told on stderr, in the name
+    of `command`.
     """
     try:
         document = yaml.safe_load(file.read_text())
@@ -40,7 +38,7 @@ def read(file: Path, node: str, command: str) -> dict[str, object]:
             entry = ENTRIES.get(name)
             if entry is not None:
                 values[name] = _accepted(file, entry, value)
-            elif not name.startswith(_OF_ROS):
+            elif not name.startswith(OF_ROS):
                 print(f'{command}: {file}: parameter {name} is unknown and without effect',
                       file=sys.stderr)
     return values
@@ -55,15 +53,14 @@ def _accepted(file: Path, entry: Entry, value: object) -> object:
 
 def _meant(file: Path, document: dict, node: str) -> list[object]:
     """Return the names of the tables that are the node's, in their order in the file."""
-    found = [name for name in document if _fits(str(name), node)]
-    if '/' in node:
+    found = [name for name in document if _fits(str(name), node.strip('/'))]
+    if '/' in node or any('*' not in str(name) for name in found):
         return found
     elsewhere = [name for name in document if name not in found and
-                 str(name).rpartition('/')[2] in (node, '*', '**')]
+                 str(name).rpartition('/')[2] == node]
     if len(elsewhere) > 1:
         raise SettingsError(f'{file}: has parameters of several nodes '
-                            f'({", ".join(map(str, elsewhere))}); leave the one that is meant, or '
-                            'tell fuse-bag with --name')
+                            f'({", ".join(map(str, elsewhere))}): say with --name which is meant')
     return [name for name in document if name in (*found, *elsewhere)]
 
 

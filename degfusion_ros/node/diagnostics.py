@@ -164,8 +164,10 @@ def _resuming(inputs: Inputs) -> bool:
     """Tell whether a pause, in which nobody looks who comes, ended too lately to miss a camera."""
     if inputs.resumed_ns is None:
         return False
-    grace_ns = max(UNPAIRED_S * NS, inputs.cameras.presence.lost_after_ns)
-    return time.monotonic_ns() - inputs.resumed_ns < grace_ns
+    now = time.monotonic_ns()
+    since_ns, unpaired_ns = now - inputs.resumed_ns, inputs.cameras.presence.unpaired_ns(now)
+    grace_ns = min(max(UNPAIRED_S * NS, inputs.cameras.presence.lost_after_ns), STALE_S * NS)
+    return since_ns < grace_ns and (unpaired_ns is None or unpaired_ns > since_ns)
 
 
 def _nothing_comes(cameras: Cameras, now_ns: int) -> bytes:

@@ -123,7 +123,6 @@ class Frugal:
                    'is activated again; free memory, or set output.size lower')
 
 
-
 def _shrunk(divisor: int, *pair: np.ndarray) -> list[np.ndarray]:
     height, width = pair[1].shape
     return [cv2.resize(image, (width // divisor, height // divisor), interpolation=cv2.INTER_AREA)

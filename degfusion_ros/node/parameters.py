@@ -211,6 +211,10 @@ TABLE = (
           choices=('auto', *THERMAL_ENCODINGS), change=ANY),
 )
 
+ENTRIES = {entry.name: entry for entry in TABLE}
+DEFAULTS = {entry.name: entry.default for entry in TABLE}
+OF_ROS = ('use_sim_time', 'qos_overrides.', 'start_type_description_service')  # any node's
+
 
 def to_yaml() -> str:
     """Return the text of config/fusion.yaml: every parameter, its default and what it means."""

@@ -12,10 +12,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from degfusion_ros.node.parameters import CONFIGURE, Entry, START, TABLE
-
-ENTRIES = {entry.name: entry for entry in TABLE}
-OF_ROS = ('use_sim_time', 'qos_overrides.', 'start_type_description_service')
+from degfusion_ros.node.parameters import CONFIGURE, ENTRIES, Entry, OF_ROS, START, TABLE
 
 
 class Settings:

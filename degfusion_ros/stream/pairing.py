@@ -85,8 +85,8 @@ class Pairer:
         """
         Take a frame that arrived at `now_ns` (monotonic); return what this completes.
 
-        Without `expire` a wait that had ended before, and all behind it, is left to poll(): a
-        caller that was held up may have more frames to bring, among them the nearer partner.
+        Without `expire` a wait that had ended before, and all behind it, is left to poll(), while
+        there is room: a caller that was held up may have the nearer partner yet to bring.
         """
         if stream not in self._streams:
             raise ValueError(f'stream is {stream!r}: it must be one of {STREAMS}')
@@ -102,10 +102,11 @@ class Pairer:
         else:
             self._presence.seen(stream, now_ns)
             arrivals.insert(frame)
+        done = self._settle(now_ns) if overdue and self._others.overfull else []
         if self._others.overfull:
             oldest = self._others.waiting[0]
             self._others.drop('overflow', lambda other: other is oldest)
-        return self._settle(now_ns, overdue)
+        return done + self._settle(now_ns, overdue and not done)
 
     def poll(self, now_ns: int) -> list[Pair | Single]:
         """Return the pairs whose wait has ended by `now_ns`, in stamp order, and lonely frames."""

@@ -5,9 +5,7 @@ from flown import flight, MS, STEP
 import pytest
 
 from degfusion_ros.commands.demo_pairs import DEFAULT, dropped, planned_pairs, Sync, sync_of
-from degfusion_ros.node.parameters import TABLE
-
-DEFAULTS = {entry.name: entry.default for entry in TABLE}
+from degfusion_ros.node.parameters import DEFAULTS
 
 
 def planned(visible, thermal, sync=DEFAULT):

@@ -68,6 +68,24 @@ def test_frames_with_a_held_partner_are_no_pairs_of_the_bag():
     assert lost['further_fused'] == len(half) - lost['fused']
 
 
+@pytest.mark.parametrize('told', [
+    {'pairs': 0, 'single.visible': 96, 'dropped.thermal.frozen': 100, 'dropped.visible.stale': 4},
+    {'pairs': 96, 'held': 96}, {'pairs': 96, 'unusable.thermal.short_data': 96}])
+def test_a_restored_camera_is_no_fused_pair(told):
+    stamps = range(0, 10000, 100)
+    summary = summarise(made(stamps, stamps, stamps[:96], told), 0.95, None)
+    assert not summary['passed'] and (summary['fused'], summary['further_fused']) == (0, 96)
+    assert summary['dropped']['fused_without'] == 96 and sum(summary['dropped'].values()) == 100
+
+
+def test_stale_frames_without_a_partner_in_the_bag_are_no_lost_pairs():
+    visible, thermal = range(0, 10000, 100), range(0, 5000, 100)
+    summary = summarise(made(visible, thermal, [*visible[:40], *visible[55:]], {
+        'pairs': 40, 'single.visible': 45, 'dropped.visible.stale': 3,
+        'dropped.visible.no_partner': 2, 'dropped.pairs.busy': 10}), 0.95, None)
+    assert summary['pairs_sent'] == 50 and summary['dropped'] == {'busy': 10}
+
+
 def test_frames_that_went_alone_are_no_pairs_of_the_bag():
     visible = range(0, 3000, 100)
     summary = summarise(made(visible, range(0, 1500, 100), visible), 0.95, None)

@@ -9,13 +9,13 @@ import pytest
 from recorded_drive import BASE, fuse_bag, image, MS, on, pictures, stamp, START, write
 
 from degfusion_ros import bags
-from degfusion_ros.commands import fuse_bag_settings
+from degfusion_ros.commands import fuse_bag_settings, parameter_file
 from degfusion_ros.commands.fuse_bag_settings import OPTIONS
 from degfusion_ros.commands.parameter_file import SettingsError
 from degfusion_ros.fuser import Fuser
 from degfusion_ros.imaging.registration import resized
 from degfusion_ros.imaging.thermal import ThermalScaler
-from degfusion_ros.node.parameters import TABLE
+from degfusion_ros.node.parameters import DEFAULTS
 
 SHIPPED = Path(__file__).parents[2] / 'config' / 'fusion.yaml'
 
@@ -26,7 +26,7 @@ def settings(file=None, **options):
 
 
 def test_the_shipped_file_and_none_at_all_are_the_nodes_defaults(capsys):
-    assert settings() == settings(SHIPPED) == {entry.name: entry.default for entry in TABLE}
+    assert settings() == settings(SHIPPED) == DEFAULTS
     assert not capsys.readouterr().err
 
 
@@ -75,6 +75,29 @@ def test_of_several_nodes_none_is_guessed(tmp_path):
     (tmp_path / 'mine.yaml').write_text(TWO)
     with pytest.raises(SettingsError, match='nodes .*/front/fusion_node, /rear/fusion_node'):
         settings(tmp_path / 'mine.yaml')
+
+
+@pytest.mark.parametrize('first', [0, 1])
+def test_a_table_of_the_very_node_is_meant_alone(tmp_path, first):
+    tables = ('/fusion_node:\n  ros__parameters: {sync.wait_s: 0.2}\n',
+              '/rear/fusion_node:\n  ros__parameters: {sync: {wait_s: 0.3, reference: thermal}}\n')
+    (tmp_path / 'mine.yaml').write_text(tables[first] + tables[1 - first])
+    found = settings(tmp_path / 'mine.yaml')
+    assert (found['sync.wait_s'], found['sync.reference']) == (0.2, 'visible')
+
+
+def test_wildcards_of_other_namespaces_are_others(tmp_path):
+    (tmp_path / 'mine.yaml').write_text(
+        '/camera/*:\n  ros__parameters: {sync.wait_s: 0.3}\n/lidar/**:\n  ros__parameters: {a: 1}\n'
+        '/**:\n  ros__parameters: {sync.wait_s: 0.2}\n')
+    assert settings(tmp_path / 'mine.yaml')['sync.wait_s'] == 0.2
+
+
+def test_a_full_name_means_no_other_namespace(tmp_path):
+    (tmp_path / 'mine.yaml').write_text(
+        '/front/fusion_node:\n  ros__parameters: {sync.wait_s: 1}\n')
+    with pytest.raises(SettingsError, match='has no parameters of /fusion_node'):
+        parameter_file.read(tmp_path / 'mine.yaml', '/fusion_node', 'demo')
 
 
 @pytest.mark.parametrize('table, name, meant', [

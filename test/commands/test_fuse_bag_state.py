@@ -4,7 +4,7 @@
 import pytest
 
 from degfusion_ros.commands.fuse_bag_state import NS, Options, State
-from degfusion_ros.commands.parameter_file import ENTRIES
+from degfusion_ros.node.parameters import DEFAULTS
 from degfusion_ros.stream.pairing import Pair
 
 START = 1_700_000_000 * NS
@@ -12,7 +12,7 @@ START = 1_700_000_000 * NS
 
 def pairer(**sync):
     """Return a pairer of the default parameters but for those of the group sync."""
-    settings = {name: entry.default for name, entry in ENTRIES.items()}
+    settings = dict(DEFAULTS)
     settings |= {f'sync.{name}': value for name, value in sync.items()}
     return State.new(Options('/v', '/t', {}, 'fusion_node', (), settings)).pairer
 

@@ -8,11 +8,10 @@ from rig import frame, S
 from degfusion_ros.imaging.encodings import FrameError
 from degfusion_ros.node.cameras import Cameras
 from degfusion_ros.node.health import Health
-from degfusion_ros.node.parameters import TABLE
+from degfusion_ros.node.parameters import DEFAULTS
 from degfusion_ros.stream.timing import Rate
 
 MS = 1_000_000
-DEFAULTS = {entry.name: entry.default for entry in TABLE}
 
 
 @pytest.fixture

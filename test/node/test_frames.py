@@ -10,14 +10,14 @@ from degfusion_ros.imaging.encodings import ENCODINGS, FrameError
 from degfusion_ros.imaging.geometry import Plane
 from degfusion_ros.imaging.registration import Registration
 from degfusion_ros.node import frames
-from degfusion_ros.node.parameters import TABLE
+from degfusion_ros.node.parameters import DEFAULTS
 
 
 class Given(dict):
     """Stands for Settings: the defaults, with some values changed."""
 
     def __init__(self, **changed):
-        super().__init__({entry.name: entry.default for entry in TABLE})
+        super().__init__(DEFAULTS)
         self.update({k.replace('__', '.'): v for k, v in changed.items()})
 
     def group(self, prefix):

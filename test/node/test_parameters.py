@@ -5,10 +5,9 @@ import pytest
 import yaml
 
 from degfusion_ros.imaging.thermal import scaler
-from degfusion_ros.node.parameters import TABLE, to_yaml
+from degfusion_ros.node.parameters import DEFAULTS, ENTRIES, TABLE, to_yaml
 
 FILE = Path(__file__).parents[2] / 'config' / 'fusion.yaml'
-ENTRIES = {entry.name: entry for entry in TABLE}
 
 
 def flat(tree, above=''):
@@ -25,7 +24,7 @@ def test_the_yaml_file_is_what_the_table_says():
 
 def test_the_yaml_file_holds_every_parameter_and_its_default():
     listed = dict(flat(yaml.safe_load(FILE.read_text())['/**']['ros__parameters']))
-    assert listed == {entry.name: entry.default for entry in TABLE}
+    assert listed == DEFAULTS
     assert all(type(listed[entry.name]) is type(entry.default) for entry in TABLE)
 
 

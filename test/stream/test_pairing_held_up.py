@@ -28,6 +28,15 @@ def test_a_partner_that_completes_a_pair_in_time_is_not_left_to_poll():
     assert pairer.add('thermal', START, 't', 49 * MS, expire=False)[0].other == 't'
 
 
+@given(st.integers(1, 16), st.integers(1, 5))
+def test_a_partner_in_hand_is_not_thrown_away_for_want_of_room(capacity, count):
+    pairer, late = Pairer(capacity=capacity), 400 * MS
+    pairer.add('visible', START, 'v', 0, expire=False)
+    made = [pair for index in range(count) for pair in pairer.add(
+        'thermal', START + index * 16 * MS, index, late, expire=False)] + pairer.poll(late)
+    assert [(pair.reference, pair.other) for pair in made] == [('v', 0)]
+
+
 @given(st.integers(1, 8), st.integers(10, 40))
 def test_of_one_too_many_the_oldest_goes_whoever_was_held_up(capacity, count):
     pairer = Pairer(capacity=capacity)
