@@ -87,7 +87,7 @@ class Fuser:
         """
         path = find_model(model)
         device = find_device(device, engine)
-        engine = find_engine(engine, device)
+        engine = find_engine(engine, device, precision)
         precision = find_precision(precision, device, engine)
         try:
             network, guidance = checkpoint.load(path)
@@ -251,7 +251,8 @@ class Fuser:
 
     def forget(self) -> None:
         """Let go of what was recorded for sizes so far, as memory runs out."""
-        self._frames.forget()
+        self._network.forget()
+        self._frames.forget()       # last: it hands memory back
 
     @property
     def way(self) -> str:

@@ -11,7 +11,10 @@ from safetensors import SafetensorError
 import torch
 
 from degfusion_ros import bags
-from degfusion_ros.__main__ import main
+from degfusion_ros.__main__ import _line, main
+from degfusion_ros.imaging import registration_file
+from degfusion_ros.imaging.geometry import Plane
+from degfusion_ros.learning import degraded_sets
 from degfusion_ros.learning.loop import Loop, TrainingError
 from degfusion_ros.models import checkpoint
 
@@ -72,6 +75,17 @@ def test_an_average_that_does_not_fit_leaves_the_old_one_whole(tmp_path, tiny_mo
         assert main(['average', str(tiny_model), '--output', str(path)]) == 1
     assert 'mean.safetensors: cannot be written' in capsys.readouterr().err
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_small_files_that_do_not_fit_are_named_and_leave_nothing(tmp_path):
+    with room(10), pytest.raises(OSError) as caught:
+        registration_file.save(tmp_path / 'r.yaml', Plane(np.eye(3)), 0.0)
+    assert _line(caught.value) == f'{tmp_path}/r.yaml: File too large'
+    assert list(tmp_path.iterdir()) == []
+    manifest = degraded_sets.Manifest(tmp_path, {})
+    with room(10), pytest.raises(OSError) as caught:
+        manifest.add({('train', 'fog', 'a.png'): 'more than ten bytes'})
+    assert _line(caught.value) == f'{tmp_path}/manifest.jsonl.part: File too large'
 
 
 def test_a_training_checkpoint_that_does_not_fit_is_told_and_the_last_one_stays(tmp_path):

@@ -4,6 +4,7 @@
 import platform
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -214,14 +215,25 @@ def test_every_engine_fuses_as_torch_does_and_is_steered_alike(tiny_model, engin
 
 
 def test_auto_takes_openvino_where_it_is_and_torch_elsewhere(tiny_model, monkeypatch):
-    monkeypatch.setattr(compiled, 'there', lambda: False)
+    monkeypatch.setattr(compiled, 'fault', lambda: 'no Python package: pip install openvino')
     assert Fuser.load(tiny_model, 'cpu').engine == 'torch'
     with pytest.raises(FuserError, match='pip install openvino'):
         Fuser.load(tiny_model, 'cpu', engine='openvino')
-    monkeypatch.setattr(compiled, 'there', lambda: True)
+    monkeypatch.setattr(compiled, 'fault', lambda: '')
     for machine, engine in (('x86_64', 'openvino'), ('aarch64', 'torch')):
         monkeypatch.setattr(platform, 'machine', lambda machine=machine: machine)
         assert Fuser.load(tiny_model, 'cpu').engine == engine
+
+
+def test_onnxruntime_lets_go_of_its_sessions_too(tiny_model):
+    fuser = Fuser.load(tiny_model, 'cpu', engine='onnxruntime')
+    pair = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8)
+    before = fuser.fuse(*pair).fused
+    session, = fuser._network._sessions.values()
+    session = weakref.ref(session[0])
+    fuser.forget()
+    assert session() is None
+    assert (fuser.fuse(*pair).fused == before).all()
 
 
 @pytest.mark.parametrize('given, told', [

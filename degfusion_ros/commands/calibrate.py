@@ -149,6 +149,12 @@ def _wrong(args, kinds) -> str:
             return f'--{name.replace("_", "-")} {getattr(args, name)}: must be {low} or more'
     if not args.depth_m > 0:
         return f'--depth-m {args.depth_m}: must be above 0'
+    if not math.isfinite(args.square_m):
+        return f'--square-m {args.square_m}: must be a length'
+    if args.square_m and args.target in ('none', 'lamp'):
+        return f'--square-m: --target {args.target} has no spacing; show a checkerboard or circles'
+    if math.isfinite(args.depth_m) and not args.square_m:
+        return '--depth-m: does nothing without --square-m'
     if min(args.thermal_crop) < 0:
         return f'--thermal-crop {args.thermal_crop}: must be 0 or more rows'
     return ''

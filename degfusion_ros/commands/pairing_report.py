@@ -4,11 +4,11 @@
 import argparse
 from functools import partial
 import json
-import os
 from pathlib import Path
 
 from rich.progress import track
 
+from degfusion_ros.files import write_whole
 from degfusion_ros.stream import replay, scenarios
 
 EXACT_MS = 0.1  # by as much may the mean distance of pairs exceed the nearest possible
@@ -41,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
     args.output.mkdir(parents=True, exist_ok=True)
     report = {'seconds': args.seconds, 'seed': args.seed, 'policies_missing': missing,
               'broken': broken, 'results': rows}
-    _write(args.output / 'pairing.json', json.dumps(report, indent=1) + '\n')
-    _write(args.output / 'pairing.md', _markdown(report))
+    write_whole(args.output / 'pairing.json', json.dumps(report, indent=1) + '\n')
+    write_whole(args.output / 'pairing.md', _markdown(report))
     for line in broken:
         print(line)
     print(f'{len(scenarios.SCENARIOS)} scenarios, {len(policies)} policies'
@@ -113,9 +113,3 @@ def _cells(row: dict) -> list[str]:
 
 def _number(value: float | None, digits: int) -> str:
     return '-' if value is None else f'{value:.{digits}f}'
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + '.part')
-    part.write_text(text)
-    os.replace(part, path)

@@ -2,12 +2,12 @@
 """Registration files: YAML that `calibrate` writes and the node reads, checked line by line."""
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 import yaml
 
+from degfusion_ros.files import write_whole
 from degfusion_ros.imaging.geometry import Plane, Rig
 from degfusion_ros.imaging.lens import Lens, MODELS
 
@@ -76,11 +76,9 @@ def save(path: str | Path, geometry: Plane | Rig, residual_px: float) -> None:
         if lens is not None:
             content[key] = _camera(lens)
     content['residual_px'] = round(float(residual_px), 3)
-    part = Path(f'{path}.part')
-    part.write_text('# Registration, thermal to visible: degfusion calibrate; '
-                    'for registration.file of fusion_node\n'
-                    + yaml.safe_dump(content, sort_keys=False, default_flow_style=None))
-    os.replace(part, path)
+    write_whole(Path(path), '# Registration, thermal to visible: degfusion calibrate; '
+                'for registration.file of fusion_node\n'
+                + yaml.safe_dump(content, sort_keys=False, default_flow_style=None))
 
 
 def _read(path) -> dict:
@@ -88,7 +86,7 @@ def _read(path) -> dict:
         content = yaml.safe_load(Path(path).read_text())
     except OSError as error:
         raise _error(path, f'cannot be read ({error.strerror}): check the path') from None
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (yaml.YAMLError, ValueError, RecursionError):    # a date that is none, say
         raise _error(path, 'is not YAML: write it as `homography: [[..], [..], [..]]`') from None
     if not isinstance(content, dict):
         raise _error(path, 'has no keys: write it with calibrate')
@@ -104,7 +102,7 @@ def _numbers(path, content, key, shape, default=None, within='') -> np.ndarray:
     """Return finite numbers in a shape; as many in one row, as OpenCV writes them, will do."""
     try:
         array = np.array(content.get(key, default), dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.array(np.nan)
     if array.size == math.prod(shape) and array.ndim <= max(len(shape), 1):
         array = array.reshape(shape)

@@ -15,6 +15,7 @@ import threading
 import cv2
 import numpy as np
 
+from degfusion_ros.files import write_whole
 from degfusion_ros.learning import effects
 from degfusion_ros.learning.folders import DataError, Pair, read
 from degfusion_ros.learning.set_plan import CLEAN, Task
@@ -42,7 +43,7 @@ class Manifest:
         if told.exists():
             _same(folder, told, settings)
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(told, json.dumps(settings, indent=1).encode())
+        write_whole(told, json.dumps(settings, indent=1).encode())
         self.known = {key: line for path in (self.path, self._part) for key, line in _lines(path)}
         self.lines: dict[Key, str] = {}
 
@@ -51,13 +52,16 @@ class Manifest:
         self.lines.update(lines)
         fresh = [line for key, line in lines.items() if self.known.get(key) != line]
         if fresh:
-            with open(self._part, 'a') as part:
-                part.writelines(f'{line}\n' for line in fresh)
+            try:
+                with open(self._part, 'a') as part:
+                    part.writelines(f'{line}\n' for line in fresh)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(self._part)) from error
 
     def close(self) -> None:
         """Write the whole manifest, in an order that no number of processes changes."""
         text = ''.join(f'{self.lines[key]}\n' for key in sorted(self.lines))
-        _replace(self.path, text.encode())
+        write_whole(self.path, text.encode())
         self._part.unlink(missing_ok=True)
 
 
@@ -170,18 +174,8 @@ def _save(path: Path, image: np.ndarray) -> str:
     if not done:
         raise DataError(f'{path}: cannot be encoded as PNG')
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, data.tobytes())
+    write_whole(path, data.tobytes())
     return hashlib.sha256(data.tobytes()).hexdigest()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(f'{path.name}.part')
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _lines(path: Path) -> Iterator[tuple[Key, str]]:

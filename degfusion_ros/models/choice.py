@@ -46,17 +46,18 @@ def find_device(device: str, engine: str = 'auto') -> str:
                      f'devices); use auto or cpu{there}')
 
 
-def find_engine(engine: str, device: str) -> str:
-    """Return the engine; auto is the fastest that is there for the device."""
+def find_engine(engine: str, device: str, precision: str = 'auto') -> str:
+    """Return the engine; auto is the fastest that is there for the device and the precision."""
     if engine not in ENGINES:
         raise FuserError(f'engine {engine!r}: choose from {", ".join(ENGINES)}')
     if engine == 'auto':
-        return 'openvino' if device == 'cpu' and compiled.available() else 'torch'
+        return 'openvino' if device == 'cpu' and precision != 'float16' \
+            and compiled.available() else 'torch'
     if engine in ON_CPU and device != 'cpu':
         raise FuserError(f'engine {engine!r}: with a network on the cpu, not {device}; use device '
                          'auto or cpu, or engine torch')
-    if engine == 'openvino' and not compiled.there():
-        raise FuserError(f'engine {engine!r}: no Python package openvino: pip install openvino')
+    if engine == 'openvino' and compiled.fault():
+        raise FuserError(f'engine {engine!r}: {compiled.fault()}')
     return engine
 
 

@@ -8,6 +8,7 @@ What steers are inputs of the graph: a refresh hands over new tensors and rebuil
 
 from collections import Counter
 from collections.abc import Callable
+import functools
 import importlib
 import importlib.util
 import platform
@@ -28,14 +29,22 @@ Images = tuple[torch.Tensor, ...]
 CLOSE = 1.0     # levels of 255, on average: bfloat16 has 8 bits, and rounds where torch does not
 
 
-def there() -> bool:
-    """Tell whether OpenVINO is installed."""
-    return importlib.util.find_spec('openvino') is not None
+@functools.cache
+def fault() -> str:
+    """Return why OpenVINO cannot be used, with the remedy; '' if it can."""
+    if importlib.util.find_spec('openvino') is None:
+        return 'no Python package openvino: pip install openvino'
+    try:
+        openvino().Core()
+    except Exception as error:      # of a wheel that does not fit the system, whatever it lacks
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        return f'openvino is installed and cannot be loaded ({reason}): install it again'
+    return ''
 
 
 def available() -> bool:
     """Tell whether OpenVINO is there, on a processor of the kind on which it was found faster."""
-    return platform.machine() in ('x86_64', 'AMD64') and there()
+    return platform.machine() in ('x86_64', 'AMD64') and not fault()
 
 
 def openvino() -> object:

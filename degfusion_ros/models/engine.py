@@ -144,6 +144,10 @@ class OnnxNetwork(FusionNetwork):
         _needed('onnx')     # now, and not at the first frame
         self._sessions: dict[tuple[int, int], tuple[object, list[str]]] = {}
 
+    def forget(self) -> None:
+        """Let go of all sessions: each has an arena of its own."""
+        self._sessions = {}
+
     def gate(self, vector: torch.Tensor, visible: torch.Tensor | None,
              thermal: torch.Tensor | None) -> torch.Tensor:
         """Judge as the network does."""

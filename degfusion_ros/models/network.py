@@ -54,6 +54,9 @@ class FusionNetwork(nn.Module):
         """
         raise NotImplementedError
 
+    def forget(self) -> None:
+        """Let go of what was made for sizes of images so far, and of the memory that it holds."""
+
     def variant(self, state: State, outputs: tuple[str, ...]) -> Hashable:
         """Tell apart what a frame does: what is the same for two states is one program."""
         return None

@@ -111,10 +111,14 @@ class Watch:
             raise SoakError(f'the fusion node {self.log.state} (see {self._process.log})')
 
     def weigh(self) -> None:
-        """Note the resident memory of the node's process (Linux)."""
-        lines = Path(f'/proc/{self._process.process.pid}/status').read_text().splitlines()
-        kb = next(int(line.split()[1]) for line in lines if line.startswith('VmRSS'))
-        self.log.memory.append((time.monotonic() - self.began, kb / 1024))
+        """Note the resident memory of the node's process (Linux), if that has not just ended."""
+        try:
+            text = Path(f'/proc/{self._process.process.pid}/status').read_text()
+        except OSError:
+            return
+        kb = [int(line.split()[1]) for line in text.splitlines() if line.startswith('VmRSS')]
+        if kb:      # what has ended and was not waited for has none
+            self.log.memory.append((time.monotonic() - self.began, kb[0] / 1024))
 
     def _told(self, raw: bytes) -> None:
         for status in deserialize_message(raw, DiagnosticArray).status:
@@ -140,8 +144,8 @@ def _run(rig: Rig, watch: Watch, seconds: float, rate_hz: float, faults: list[Fa
         ticks += 1
         if now - weighed >= 1:
             weighed = now
-            watch.weigh()
             watch.check()
+            watch.weigh()
         # A tick that came late is not made up for: no camera sends two frames at once.
         late = watch.began + ticks / rate_hz - time.monotonic()
         if late < -1 / rate_hz:

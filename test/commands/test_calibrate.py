@@ -164,7 +164,11 @@ def test_a_registration_is_checked_on_other_pairs(tmp_path, capsys):
     (('--check',), '--output FILE.yaml, or --check'),
     (('--target', 'chess'), 'checkerboard'), (('--bag', 'x.mcap'), 'or --bag'),
     (('--frames', '0'), '--frames 0'), (('--depth-m', '-1'), '--depth-m'),
-    (('--square-m', 'nan'), '--square-m'), (('--thermal-crop', '-1', '0'), '--thermal-crop'),
+    (('--square-m', 'nan'), '--square-m'), (('--square-m', 'inf'), 'must be a length'),
+    (('--square-m', '0.1', '--target', 'none'), '--target none has no spacing'),
+    (('--square-m', '0.1', '--target', 'lamp'), '--target lamp has no spacing'),
+    (('--depth-m', '8'), 'nothing without --square-m'),
+    (('--thermal-crop', '-1', '0'), '--thermal-crop'),
     (('--output', 'r.txt'), '.yaml'), (('--output', '{root}/thermal/r.yaml'), 'would lie among')])
 def test_wrong_use_is_told(folders, more, words, capsys):
     assert calibrate(folders, *(word.format(root=folders) for word in more)) == 2

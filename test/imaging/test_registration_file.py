@@ -118,6 +118,9 @@ def test_whatever_the_file_holds_is_geometry_or_one_line(tmp_path_factory, conte
 @pytest.mark.parametrize('text, words', [
     ('homography: [[1, 0', 'not YAML'),
     ('\x00', 'not YAML'),
+    ('camera_name: 2025-02-30', 'not YAML'),
+    ('[' * 5000, 'not YAML'),
+    (f'homography: [[{9 ** 400}, 0, 0], [0, 1, 0], [0, 0, 1]]', '3x3'),
     ('- 1', 'no keys'),
     ('', 'no keys'),
     ('matrix: 3', 'unknown keys matrix'),

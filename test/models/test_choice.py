@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What auto becomes, and what is not there, whatever machine the tests run on."""
 
+import platform
+
 import pytest
 import torch
 
+from degfusion_ros.models import compiled
 from degfusion_ros.models.choice import find_device, find_engine, find_precision, FuserError
 
 
@@ -39,6 +42,30 @@ def test_an_older_torch_that_does_not_know_the_processor_gets_float32(monkeypatc
     assert find_precision('auto', 'cpu', 'torch') == 'float32'
     monkeypatch.setattr('torch.cpu._is_avx512_bf16_supported', lambda: True, raising=False)
     assert find_precision('auto', 'cpu', 'torch') == 'bfloat16'
+
+
+@pytest.mark.parametrize('machine', ['x86_64', 'aarch64'])
+def test_auto_takes_no_engine_that_cannot_do_the_precision(monkeypatch, machine):
+    monkeypatch.setattr(platform, 'machine', lambda: machine)
+    monkeypatch.setattr(compiled, 'fault', lambda: '')
+    found = [find_engine('auto', 'cpu', precision) for precision in ('auto', 'float16')]
+    assert found == ['openvino' if machine == 'x86_64' else 'torch', 'torch']
+    assert find_precision('float16', 'cpu', found[1]) == 'float16'
+
+
+def test_an_openvino_that_cannot_be_loaded_is_left_out_and_told_where_it_is_asked_for(monkeypatch):
+    def broken():
+        raise ImportError('libtbb.so.12: cannot open\nshared object file')
+    monkeypatch.setattr(platform, 'machine', lambda: 'x86_64')
+    monkeypatch.setattr(compiled, 'openvino', broken)
+    compiled.fault.cache_clear()
+    try:
+        assert find_engine('auto', 'cpu') == 'torch'
+        with pytest.raises(FuserError, match='openvino.*cannot be loaded .libtbb.*install it') as e:
+            find_engine('openvino', 'cpu')
+        assert '\n' not in str(e.value)
+    finally:
+        compiled.fault.cache_clear()
 
 
 def test_openvino_takes_no_float16():
