@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         bag = _drawn(bar) if built_in else args.bag
         flight = _fly(args, bag, built_in, bar, sync.reference)
     plan = schedule.SCHEDULE if built_in else None
-    summary = demo_summary.summarise(flight, ENOUGH, plan, sync)
+    summary = demo_summary.summarise(flight, ENOUGH, plan, sync, args.rate)
     summary['bag'] = 'built-in drive' if built_in else str(args.bag)
     write_whole(args.output / 'summary.json', json.dumps(summary, indent=1) + '\n')
     demo_report.write(args.output / 'index.html', summary, flight.pictures)

@@ -20,13 +20,13 @@ SETTLE_S, LEAVE_S = 1.75, 0.6
 
 
 def summarise(flight: 'Flight', enough: float, plan: tuple[Segment, ...] | None,
-              sync: Sync = DEFAULT) -> dict:
+              sync: Sync = DEFAULT, rate: float = 1.0) -> dict:
     """
     Return what summary.json holds.
 
     enough: share of pairs that has to be fused for passed = True; further_fused frames, which had
     the partner of another or went alone, are none of them. plan: the built-in drive's schedule;
-    with it comes the agreement of the labels. sync: the node's.
+    with it comes the agreement of the labels. sync: the node's. rate: times the recorded speed.
     """
     pairs = planned_pairs(flight.sent, sync)
     fused = fused_pairs(flight, pairs)
@@ -40,7 +40,7 @@ def summarise(flight: 'Flight', enough: float, plan: tuple[Segment, ...] | None,
     losses = dropped(flight, pairs, sync)
     summary = {
         'passed': share >= enough,
-        'verdict': _verdict(fused, len(pairs), losses, enough),
+        'verdict': _verdict(fused, len(pairs), losses, enough, rate),
         'pairs_sent': len(pairs),
         'fused': fused,
         'further_fused': len(flight.fused) - fused,
@@ -92,7 +92,8 @@ def agreement(flight: 'Flight', plan: tuple[Segment, ...]) -> dict:
             'segments': list(by_name.values())}
 
 
-def _verdict(fused: int, pairs: int, losses: dict[str, int], enough: float) -> str:
+def _verdict(fused: int, pairs: int, losses: dict[str, int], enough: float,
+             rate: float) -> str:
     if not pairs:
         return 'FAILED: the bag holds no visible and thermal frames that make a pair'
     share = fused / pairs
@@ -102,7 +103,7 @@ def _verdict(fused: int, pairs: int, losses: dict[str, int], enough: float) -> s
     cause = max(losses, key=losses.get)
     text = f'FAILED: {text}, {100 * enough:.0f} % are asked for; most were lost by: {cause}'
     if cause == 'busy':  # a slower replay is what shows all of it on this machine
-        text += f' (too slow here for this rate; try --rate {max(0.8 * share, 0.01):.2g})'
+        text += f' (too slow here for this rate; try --rate {max(0.8 * share * rate, 0.01):.2g})'
     return text
 
 

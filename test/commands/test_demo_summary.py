@@ -27,6 +27,8 @@ def test_a_slow_node_fails_and_is_told_what_to_do():
     summary = summarise(flight(fused=4, node={'dropped.pairs.busy': 6}), 0.95, None)
     assert not summary['passed'] and summary['dropped'] == {'busy': 6}
     assert '--rate 0.32' in summary['verdict']
+    slower = summarise(flight(fused=4, node={'dropped.pairs.busy': 6}), 0.95, None, rate=0.5)
+    assert '--rate 0.16' in slower['verdict']
 
 
 def test_frames_that_never_had_a_partner_are_no_lost_pairs():
