@@ -24,7 +24,7 @@ def read(file: Path, node: str, command: str) -> dict[str, object]:
     """
     try:
         document = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:   # a date that is none, say
         raise SettingsError(f'{file}: not YAML ({error})') from error
     document = document if isinstance(document, dict) else {}
     tables = [document[name].get('ros__parameters') for name in _meant(file, document, node)
@@ -66,11 +66,10 @@ def _meant(file: Path, document: dict, node: str) -> list[object]:
 
 def _fits(table: str, node: str) -> bool:
     """Tell whether a table's name is the node's, ROS's wildcards taken in."""
-    parts = table.strip('/').split('/')
-    pattern = ''.join(
-        ('.*' if last else '(?:[^/]+/)*') if part == '**' else
-        ('[^/]+' if part == '*' else re.escape(part)) + ('' if last else '/')
-        for part, last in zip(parts, (*(False for _ in parts[1:]), True)))
+    one = {'*': '[^/]+', '**': '.*'}
+    *above, last = table.strip('/').split('/')
+    pattern = ''.join('(.*/)?' if part == '**' else f'{one.get(part, re.escape(part))}/'
+                      for part in above) + one.get(last, re.escape(last))
     return re.fullmatch(pattern, node) is not None
 
 

@@ -56,7 +56,6 @@ def active_state(
         if cameras.presence.lost_after_ns:
             return DiagnosticStatus.WARN, f'degraded, {other_of(name)} alone: {told}'
         return DiagnosticStatus.WARN, f'waiting for {told}'
-    clocks = cameras.clock_trouble()
     unpaired_ns = cameras.presence.unpaired_ns(now)
     slower = min(health.rates[name].hz() for name in STREAMS)
     if unpaired_ns is None or unpaired_ns > _patience_s(slower) * NS:
@@ -73,7 +72,8 @@ def active_state(
         return DiagnosticStatus.WARN, f'running, but {"; ".join(passing)}'
     if blank := [told for name in STREAMS if (told := cameras.blank(name, now))]:
         return DiagnosticStatus.WARN, f'running, but {"; ".join(blank)}'
-    lasting = running.judge.trouble(), _busy(health), clocks, _misaligned(health), _uneven(health)
+    lasting = (running.judge.trouble(), _busy(health), cameras.clock_trouble(),
+               _misaligned(health), _uneven(health))
     if told := '; '.join(filter(None, lasting)):
         return DiagnosticStatus.WARN, f'running, but {told}'
     if health.idle and _unheard(health):

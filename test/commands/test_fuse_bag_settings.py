@@ -51,6 +51,7 @@ def test_tables_meant_for_the_node_are_read_and_options_go_before_them(tmp_path,
     ('/**:\n  ros__parameters: {sync: {max_dt_s: 9}}', r'sync\.max_dt_s must be .*5\.0 s, not 9'),
     ('/**:\n  ros__parameters: {thermal: {invert: 3}}', 'true or false'),
     ('detector:\n  ros__parameters: {}', 'no parameters of fusion_node'), ('[1', 'not YAML'),
+    ('/**:\n  ros__parameters: {a: 2025-02-30}', 'not YAML'),
     ('just words', 'no parameters'), ('/**:\n  ros__parameters: 3', 'no parameters')])
 def test_a_file_that_cannot_be_used_is_told_in_one_line(tmp_path, text, why):
     (tmp_path / 'mine.yaml').write_text(text)
